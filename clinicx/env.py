@@ -1,0 +1,45 @@
+"""
+What does the environment say? Strict readers: a value that is not understood stops the start.
+"""
+
+from __future__ import annotations
+
+import os
+
+from django.core.exceptions import ImproperlyConfigured
+
+
+def text(name: str, default: str) -> str:
+    """Return the variable, or `default` where it is not set or empty."""
+    return os.environ.get(name) or default
+
+
+def required(name: str) -> str:
+    """Return the variable, or raise ImproperlyConfigured naming it."""
+    value = os.environ.get(name, "")
+    if not value:
+        raise ImproperlyConfigured(f"{name} is not set and has no default; set it.")
+    return value
+
+
+def boolean(name: str, default: bool) -> bool:
+    match text(name, str(default)):
+        case "True":
+            return True
+        case "False":
+            return False
+        case other:
+            raise ImproperlyConfigured(f"{name}={other!r}; use 'True' or 'False'.")
+
+
+def integer(name: str, default: int) -> int:
+    value = text(name, str(default))
+    try:
+        return int(value)
+    except ValueError:
+        raise ImproperlyConfigured(f"{name}={value!r}; use a whole number.") from None
+
+
+def words(name: str, default: str = "") -> list[str]:
+    """Return the variable's parts between commas, without blanks."""
+    return [part.strip() for part in text(name, default).split(",") if part.strip()]

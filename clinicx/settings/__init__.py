@@ -1,0 +1,1 @@
+"""Settings: base and databases are common; dev, test and production are what a process names."""

@@ -1,0 +1,35 @@
+"""
+Production: everything that is a secret or an address comes from the environment.
+"""
+
+from __future__ import annotations
+
+from clinicx import env
+from clinicx.settings.base import *  # noqa: F403  # what a settings module is for
+from clinicx.settings.databases import caches, databases
+
+DEBUG = False
+SECRET_KEY = env.required("SECRET_KEY")
+DATABASES = databases(
+    app_url=env.required("DATABASE_URL"), ddl_url=env.required("DATABASE_DDL_URL")
+)
+CACHES = caches(redis_url=env.required("REDIS_URL"))
+TENANCY_BASE_DOMAIN = env.required("BASE_DOMAIN")
+
+# TLS ends at the ingress, which sets this header and drops a client's own.
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+SECURE_SSL_REDIRECT = True
+SECURE_HSTS_SECONDS = 365 * 24 * 60 * 60
+SECURE_HSTS_INCLUDE_SUBDOMAINS = True
+
+# A __Host- cookie has no Domain, so a sibling clinic can neither set nor read it
+# (RFC 6265bis, section 4.1.3.2).
+SESSION_COOKIE_NAME = "__Host-sessionid"
+SESSION_COOKIE_SECURE = True
+CSRF_COOKIE_NAME = "__Host-csrftoken"
+CSRF_COOKIE_SECURE = True
+
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+}

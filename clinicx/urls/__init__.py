@@ -1,0 +1,1 @@
+"""What answers where: tenant on a clinic's host, public on the base domain."""

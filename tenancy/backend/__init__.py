@@ -1,0 +1,1 @@
+"""ENGINE = "tenancy.backend": every transaction is bound to the active tenant."""

@@ -1,0 +1,197 @@
+"""
+The database wrapper that Django loads: which binding belongs to whom on this address?
+
+It subclasses django-tenants' wrapper, so that library's code finds what it expects,
+and sends none of its SQL: the path is never set on the session.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from types import SimpleNamespace
+from typing import Any
+
+import psycopg
+from django.core.exceptions import ImproperlyConfigured
+from django.db import NotSupportedError
+from django.db.backends.postgresql.introspection import DatabaseIntrospection
+from django.db.backends.postgresql.psycopg_any import IsolationLevel
+from django.utils.asyncio import async_unsafe
+from django_tenants.postgresql_backend import base as django_tenants_backend
+
+from tenancy import context, roles, schemas
+from tenancy.backend.driver import Binding, BoundConnection, BoundCursor, BoundServerCursor
+from tenancy.conf import settings
+from tenancy.context import ActiveTenant, Target
+from tenancy.names import PUBLIC_SCHEMA
+
+__all__ = ["DatabaseWrapper", "IsolationLevel"]
+
+
+class _Driver(SimpleNamespace):
+    """psycopg, but for its `connect`: Django asks this attribute of the wrapper for one."""
+
+    connect = staticmethod(BoundConnection.connect)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(psycopg, name)
+
+
+class DatabaseWrapper(django_tenants_backend.DatabaseWrapper):  # type: ignore[misc]  # untyped
+    """
+    Sends every statement together with its binding to the active tenant.
+
+    The alias named by TENANCY_DDL_DATABASE works as the owner of schemas and tables;
+    every other works as the role of the active tenant, which owns nothing.
+    """
+
+    Database = _Driver()
+
+    def __init__(self, settings_dict: dict[str, Any], alias: str = "default") -> None:
+        # Not django-tenants' own __init__: it puts the connection into "public",
+        # where ours has no tenant until somebody says so.
+        super(django_tenants_backend.DatabaseWrapper, self).__init__(settings_dict, alias)
+        self.introspection = DatabaseIntrospection(self)
+        self.include_public_schema = True
+        self._is_setting_up = False
+        self._may_rebind = False
+        if settings_dict["OPTIONS"].get("server_side_binding"):
+            raise ImproperlyConfigured(
+                f"DATABASES[{alias!r}]['OPTIONS']['server_side_binding'] must not be True: the "
+                "extended protocol takes one statement in a message, and a binding needs two "
+                "more. Remove it."
+            )
+        if pool := settings_dict["OPTIONS"].get("pool"):
+            pool = {} if pool is True else pool
+            settings_dict["OPTIONS"]["pool"] = {**pool, "connection_class": BoundConnection}
+        # A cursor WITH HOLD stays on the server's session, where behind a pooler
+        # the next client would read it.
+        settings_dict["DISABLE_SERVER_SIDE_CURSORS"] = True
+
+    # Whose is this statement?
+
+    def binding_for(self, target: Target) -> Binding:
+        """Return the schemas and the role under which this connection works for `target`."""
+        prefix = schemas.role_prefix(self)
+        is_owner = self.alias == settings.DDL_DATABASE
+        match target:
+            case ActiveTenant(schema=schema) if is_owner:
+                # Without public: a migration that looks for a table must not find the platform's.
+                path, suffix = (schema,), "ddl"
+            case ActiveTenant(schema=schema):
+                path, suffix = (schema, PUBLIC_SCHEMA), schema
+            case _:
+                path, suffix = (PUBLIC_SCHEMA,), "ddl" if is_owner else "platform"
+        return Binding(target, path, roles.name(prefix, suffix))
+
+    @contextmanager
+    def allow_rebinding(self) -> Iterator[None]:
+        """Let the transaction of a test work for one tenant after the other."""
+        before, self._may_rebind = self._may_rebind, True
+        self._tell_driver()
+        try:
+            yield
+        finally:
+            self._may_rebind = before
+            self._tell_driver()
+
+    def _tell_driver(self) -> None:
+        if self.connection is not None:
+            self.connection.binder = self.binding_for
+            self.connection.may_rebind = self._may_rebind
+
+    # Connections and cursors
+
+    def get_connection_params(self) -> dict[str, Any]:
+        params: dict[str, Any] = super().get_connection_params()
+        params["cursor_factory"] = _bound_cursor_class(params["cursor_factory"])
+        return params
+
+    def init_connection_state(self) -> None:
+        super().init_connection_state()
+        self._tell_driver()
+
+    def _close(self) -> None:
+        if self.connection is not None:
+            # Back in the pool it belongs to nobody, and its workers know no tenant.
+            self.connection.binder = None
+        super()._close()
+
+    @contextmanager
+    def temporary_connection(self) -> Iterator[Any]:
+        # Django asks the server's version here, before anybody can be active.
+        before, self._is_setting_up = self._is_setting_up, True
+        try:
+            with super().temporary_connection() as cursor:
+                yield cursor
+        finally:
+            self._is_setting_up = before
+
+    def _cursor(self, name: str | None = None) -> Any:
+        if not self._is_setting_up:
+            context.require_activation()
+        # Past django-tenants' own, which sends SET search_path here.
+        return super(django_tenants_backend.DatabaseWrapper, self)._cursor(name)
+
+    @async_unsafe
+    def create_cursor(self, name: str | None = None) -> Any:
+        if name is None:
+            return super().create_cursor()
+        if self.connection.autocommit:
+            raise NotSupportedError(
+                "A named cursor outside a transaction would stay on a session that others use. "
+                "Open it inside transaction.atomic()."
+            )
+        factory = _bound_server_cursor_class()
+        return factory(self.connection, name=name, scrollable=False, withhold=False)
+
+    def is_usable(self) -> bool:
+        if self.connection is None:
+            return False
+        binder, self.connection.binder = self.connection.binder, None
+        try:
+            return bool(super().is_usable())
+        finally:
+            self.connection.binder = binder
+
+    # What a project that used django-tenants calls
+
+    @property
+    def tenant(self) -> Target | None:
+        return context.get_current()
+
+    @property
+    def schema_name(self) -> str:
+        target = context.get_current()
+        return target.schema if isinstance(target, ActiveTenant) else PUBLIC_SCHEMA
+
+    def set_tenant(self, tenant: Any, include_public: bool = True) -> None:
+        """Work for `tenant` from now on; `context.override` is the way that also ends."""
+        if tenant.schema_name == PUBLIC_SCHEMA:
+            context.activate(context.PLATFORM)
+        else:
+            context.activate(ActiveTenant(getattr(tenant, "pk", None), tenant.schema_name))
+
+    def rollback(self) -> None:
+        super(django_tenants_backend.DatabaseWrapper, self).rollback()
+
+    def savepoint_rollback(self, sid: str) -> None:
+        super(django_tenants_backend.DatabaseWrapper, self).savepoint_rollback(sid)
+
+    def close(self) -> None:
+        super(django_tenants_backend.DatabaseWrapper, self).close()
+
+
+@lru_cache(maxsize=8)
+def _bound_cursor_class(factory: type) -> type:
+    """Return `factory`, which may be another wrapper's own, with the binding mixed in."""
+    return type("BoundCursor", (BoundCursor, factory), {})
+
+
+@lru_cache(maxsize=1)
+def _bound_server_cursor_class() -> type:
+    from django.db.backends.postgresql.base import ServerSideCursor
+
+    return type("BoundServerSideCursor", (BoundServerCursor, ServerSideCursor), {})

@@ -1,0 +1,276 @@
+"""
+How does a statement travel in one message with its binding?
+
+A psycopg connection and cursors for it. Outside a transaction, PostgreSQL runs the
+statements of one simple-protocol message as one implicit transaction (chapter 55.2.2.1),
+so `SET LOCAL ...; SELECT ...` binds exactly that SELECT and leaves nothing behind. In
+a transaction the binding travels with BEGIN, when the first statement is about to
+leave. COMMIT carries an assertion that the binding still stands.
+
+Nothing is remembered about the session: a pooler may give the next transaction any
+server connection it likes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+from psycopg import errors, generators, pq
+
+from tenancy import context, schemas
+from tenancy.errors import TenantChangedInTransaction, TenantContextChanged
+
+if TYPE_CHECKING:
+    from tenancy.context import Activation, Target
+
+IDLE = pq.TransactionStatus.IDLE
+INERROR = pq.TransactionStatus.INERROR
+DIVISION_BY_ZERO = "22012"
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """Under which schemas and as whom the statements of a transaction run."""
+
+    target: Target
+    path: tuple[str, ...]
+    role: str
+
+    @property
+    def sql(self) -> bytes:
+        return schemas.bind_sql(self.path, self.role)
+
+    @property
+    def expected(self) -> tuple[str, str]:
+        """What current_schema() and current_user answer while this binding stands."""
+        return schemas.first_in_path(self.path), self.role
+
+
+BIND_STATEMENTS = 2
+
+Binder = Callable[["Target"], Binding]
+
+
+class BoundConnection(psycopg.Connection[Any]):
+    """
+    A driver connection that binds each transaction to the active tenant.
+
+    Until it is given a `binder`, and after that is taken away, it behaves as psycopg's
+    own: connection setup and a pool's workers know no tenant.
+    """
+
+    binder: Binder | None = None
+    may_rebind = False
+
+    _bound: Binding | None = None
+    _bindings: dict[tuple[str, str], None]
+    _activations: set[Activation]
+    _has_rebound = False
+
+    def binding_to_send(self) -> Binding | None:
+        """
+        Return the binding that must precede the next statement, or None if it stands.
+
+        Raise NoActiveTenant when nobody is active, TenantChangedInTransaction when the
+        open transaction is another's. Nothing has been sent in either case.
+        """
+        if self.binder is None:
+            return None
+
+        status = self.pgconn.transaction_status
+        if status == INERROR:
+            # The server refuses all but ROLLBACK, and would refuse a binding too.
+            return None
+
+        activation = context.require_activation()
+        binding = self.binder(activation.target)
+        if status == IDLE:
+            self._forget()
+            return binding
+        if self._bound == binding and not self._has_rebound:
+            return None
+        if self._bound is not None and self._bound != binding:
+            self._check_may_rebind(activation, binding)
+            # ROLLBACK TO may undo any later binding without our knowing, so
+            # from here on every statement of the transaction carries its own.
+            self._has_rebound = True
+        self._remember(activation, binding)
+        return binding
+
+    def _check_may_rebind(self, activation: Activation, binding: Binding) -> None:
+        if self.may_rebind or activation.in_transaction or activation in self._activations:
+            return
+        assert self._bound is not None
+        raise TenantChangedInTransaction(
+            f"The open transaction works for {self._bound.target}, and {binding.target} is "
+            "active now. Finish the transaction first, or say that this is meant: "
+            "context.override(..., in_transaction=True)."
+        )
+
+    def _remember(self, activation: Activation, binding: Binding) -> None:
+        self._bound = binding
+        self._bindings[binding.expected] = None
+        self._activations.add(activation)
+        if activation.in_transaction and activation.outer:
+            self._activations.add(activation.outer)
+
+    def _forget(self) -> None:
+        self._bound = None
+        self._has_rebound = False
+        self._bindings = {}
+        self._activations = set()
+
+    def _start_query(self) -> Generator[Any, Any, None]:
+        """Begin the transaction and bind it, in one message, before its first statement."""
+        if self.binder is None or self._autocommit or self.pgconn.transaction_status != IDLE:
+            yield from super()._start_query()
+            return
+        yield from self.begin_gen()
+
+    def begin_gen(self) -> Generator[Any, Any, None]:
+        """Send BEGIN and the binding of whoever is active, in one message."""
+        activation = context.require_activation()
+        assert self.binder is not None
+        binding = self.binder(activation.target)
+        self._forget()
+        yield from self._exec_together(self._get_tx_start_command() + b"; " + binding.sql)
+        self._remember(activation, binding)
+
+    def bind_gen(self) -> Generator[Any, Any, None]:
+        """Send the binding by itself, for what cannot share a message with it."""
+        binding = self.binding_to_send()
+        if binding is not None:
+            yield from self._exec_together(binding.sql)
+
+    def _commit_gen(self) -> Generator[Any, Any, None]:
+        """
+        Commit what was done under the binding, and nothing else.
+
+        Raise TenantContextChanged when schema or role were changed behind our back, and
+        InFailedSqlTransaction when a database error was swallowed: psycopg would answer
+        COMMIT's silent ROLLBACK with success.
+        """
+        status = self.pgconn.transaction_status
+        if self._bound is None or status == IDLE or self._num_transactions or self._tpc:
+            yield from super()._commit_gen()
+            return
+        if status == INERROR:
+            yield from self._rollback_gen()
+            raise errors.InFailedSqlTransaction(
+                "The transaction failed before and its error was swallowed: it was rolled back. "
+                "Let the error leave the atomic block, or put the statement in one of its own."
+            )
+
+        assertion = schemas.assert_bound_sql(self._bindings)
+        try:
+            yield from self._exec_together(assertion + b"COMMIT")
+        except errors.DivisionByZero as error:
+            bound = self._bound.target
+            yield from self._rollback_gen()
+            raise TenantContextChanged(
+                f"A transaction of {bound} ended in another schema or role than it was bound to "
+                "(SET, RESET or DISCARD in raw SQL?): it was rolled back."
+            ) from error
+
+    def _exec_together(self, message: bytes) -> Generator[Any, Any, None]:
+        """Send several statements in one simple-protocol message; raise the first error."""
+        if self._pipeline:
+            raise errors.NotSupportedError(
+                "A binding cannot travel in pipeline mode: open the transaction before the "
+                "pipeline, with transaction.atomic() and one statement."
+            )
+        self._check_connection_ok()
+        self.pgconn.send_query(message)
+        results = yield from generators.execute(self.pgconn)
+        for result in results:
+            if result.status == pq.ExecStatus.FATAL_ERROR:
+                raise errors.error_from_result(result, encoding=self.pgconn._encoding)
+
+    @contextmanager
+    def bound_transaction(self) -> Iterator[None]:
+        """
+        Run the block in a transaction that is bound already.
+
+        For executemany, COPY and stream, which use another protocol than the one in
+        which a binding can share a message. Inside a transaction, only the binding is
+        made sure of; outside, one is opened and ended around the block.
+        """
+        if self.binder is None:
+            yield
+            return
+        if not self._autocommit or self.pgconn.transaction_status != IDLE:
+            self._run(self._start_query)
+            self._run(self.bind_gen)
+            yield
+            return
+
+        self._run(self.begin_gen)
+        try:
+            yield
+        except BaseException:
+            self._run(self._rollback_gen)
+            raise
+        self._run(self._commit_gen)
+
+    def _run(self, step: Callable[[], Generator[Any, Any, None]]) -> None:
+        with self.lock:
+            self.wait(step())
+
+
+class BoundCursor:
+    """Mixed into the backend's client-side cursor: each statement carries its binding."""
+
+    # What psycopg's cursor gives and this mixin uses.
+    _conn: BoundConnection
+    _results_to_skip = 0
+
+    def _maybe_prepare_gen(self, pgq: Any, **kwargs: Any) -> Generator[Any, Any, None]:
+        binding = self._conn.binding_to_send()
+        if binding is None:
+            yield from super()._maybe_prepare_gen(pgq, **kwargs)  # type: ignore[misc]  # mixin
+            return
+
+        if self._conn._pipeline:
+            raise errors.NotSupportedError("A binding cannot travel in pipeline mode.")
+        statement = pgq.query
+        pgq.query = binding.sql + statement
+        self._results_to_skip = BIND_STATEMENTS
+        try:
+            yield from super()._maybe_prepare_gen(pgq, **kwargs)  # type: ignore[misc]  # mixin
+        finally:
+            # connection.queries and assertNumQueries show what the caller wrote.
+            pgq.query = statement
+            self._results_to_skip = 0
+
+    def _set_results(self, results: list[Any]) -> None:
+        super()._set_results(results[self._results_to_skip :])  # type: ignore[misc]  # mixin
+
+    def executemany(self, query: Any, params_seq: Iterable[Any], **kwargs: Any) -> None:
+        with self._conn.bound_transaction():
+            super().executemany(query, params_seq, **kwargs)  # type: ignore[misc]  # mixin
+
+    def stream(self, *args: Any, **kwargs: Any) -> Iterator[Any]:
+        with self._conn.bound_transaction():
+            yield from super().stream(*args, **kwargs)  # type: ignore[misc]  # mixin
+
+    @contextmanager
+    def copy(self, *args: Any, **kwargs: Any) -> Iterator[Any]:
+        with (
+            self._conn.bound_transaction(),
+            super().copy(*args, **kwargs) as copy,  # type: ignore[misc]  # mixin
+        ):
+            yield copy
+
+
+class BoundServerCursor:
+    """Mixed into the backend's named cursor, which lives in the transaction that declares it."""
+
+    _conn: BoundConnection
+
+    def _start_query(self, query: Any = None) -> Generator[Any, Any, None]:
+        yield from super()._start_query(query)  # type: ignore[misc]  # mixin
+        yield from self._conn.bind_gen()

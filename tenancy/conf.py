@@ -1,0 +1,36 @@
+"""
+Which settings does tenancy read, and what are they when a project says nothing?
+
+Each name below is read from Django's settings as `TENANCY_<NAME>`.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings as django_settings
+
+
+class Settings:
+    BASE_DOMAIN: str = "localhost"
+    SCHEMA_PREFIX: str = "tenant_"
+    DDL_DATABASE: str = "ddl"
+    ROLE_PREFIX: str | None = None
+    RESERVED_SLUGS: tuple[str, ...] = ()
+    RESOLVERS: tuple[str, ...] = (
+        "tenancy.resolvers.subdomain",
+        "tenancy.resolvers.custom_domain",
+    )
+    RESOLVER_TTL: timedelta = timedelta(seconds=60)
+    CACHE_PREFIX: str = "tenancy"
+    READABLE_TABLES: tuple[str, ...] = ()
+
+    def __getattribute__(self, name: str) -> Any:
+        default = super().__getattribute__(name)
+        if not name.isupper():
+            return default
+        return getattr(django_settings, f"TENANCY_{name}", default)
+
+
+settings = Settings()

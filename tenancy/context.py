@@ -1,0 +1,131 @@
+"""
+Which tenant, if any, the current thread or task is working for.
+
+The vocabulary is Django's own (see `django.utils.timezone`): activate, deactivate,
+override, get_current. Nothing here touches the database; the connection reads this
+state each time a statement is about to leave.
+
+There are three states. *Unset*: nobody said, and any SQL is refused. *Platform*:
+entered on purpose, for what belongs to no tenant. *Tenant*: working for one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from tenancy.errors import NoActiveTenant
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveTenant:
+    """The few facts about a tenant that are needed while working for it."""
+
+    id: UUID | int | None
+    schema: str
+    slug: str = ""
+    name: str = ""
+
+    def __str__(self) -> str:
+        return self.slug or self.schema
+
+
+class Platform(Enum):
+    """Working for no tenant, and meaning it."""
+
+    PLATFORM = "platform"
+
+    def __str__(self) -> str:
+        return "the platform"
+
+
+PLATFORM: Final = Platform.PLATFORM
+Target: TypeAlias = ActiveTenant | Platform
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Activation:
+    """
+    One act of saying who is active. Compared by identity: the transaction remembers
+    *which* activations may bind it again, not merely for whom they were.
+    """
+
+    target: Target
+    in_transaction: bool = False
+    outer: Activation | None = None
+
+
+_activation: ContextVar[Activation | None] = ContextVar("tenancy.activation", default=None)
+
+
+def get_activation() -> Activation | None:
+    """Return the activation in force, for the database backend, or None."""
+    return _activation.get()
+
+
+def get_current() -> Target | None:
+    """Return the active tenant, PLATFORM, or None when nobody said."""
+    activation = _activation.get()
+    return activation.target if activation else None
+
+
+def require_current() -> Target:
+    """Return the active tenant or PLATFORM, or raise NoActiveTenant."""
+    return require_activation().target
+
+
+def require_activation() -> Activation:
+    """Return the activation in force, or raise NoActiveTenant."""
+    activation = _activation.get()
+    if activation is None:
+        raise NoActiveTenant(
+            "No tenant is active. Work inside `with context.override(organization.as_active()):`, "
+            "or `context.override(context.PLATFORM)` for what belongs to no tenant."
+        )
+    return activation
+
+
+def require_tenant() -> ActiveTenant:
+    """Return the active tenant, or raise NoActiveTenant, also on the platform."""
+    target = require_current()
+    if isinstance(target, Platform):
+        raise NoActiveTenant("This is a tenant's work, and the platform is active.")
+    return target
+
+
+def is_tenant_active() -> bool:
+    return isinstance(get_current(), ActiveTenant)
+
+
+@contextmanager
+def override(target: Target | None, *, in_transaction: bool = False) -> Iterator[None]:
+    """
+    Work for `target` inside the block, then for whoever was active before.
+
+    Pass None to step outside every tenant. A transaction that is open already stays
+    bound to its tenant, and a statement for another raises TenantChangedInTransaction,
+    unless `in_transaction` says that this is meant.
+    """
+    outer = _activation.get()
+    token = _activation.set(Activation(target, in_transaction, outer) if target else None)
+    try:
+        yield
+    finally:
+        _activation.reset(token)
+
+
+def activate(target: Target) -> None:
+    """Work for `target` from now on; prefer override, which also ends."""
+    _activation.set(Activation(target))
+
+
+def deactivate() -> None:
+    """Work for nobody from now on."""
+    _activation.set(None)

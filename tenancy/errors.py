@@ -1,0 +1,51 @@
+"""
+Errors raised across module boundaries.
+
+    TenancyError
+    |__NoActiveTenant
+    |__TenantChangedInTransaction
+    |__TenantContextChanged
+    |__TenantNotFound
+    |__InvalidName
+    |__NameTaken
+    |__UnableToProvision
+    |__UnableToMigrate
+"""
+
+from __future__ import annotations
+
+
+class TenancyError(Exception):
+    """Base of every error this package raises on purpose."""
+
+
+class NoActiveTenant(TenancyError):
+    """SQL was about to be sent while nobody had said for which tenant; nothing was sent."""
+
+
+class TenantChangedInTransaction(TenancyError):
+    """The active tenant differs from the one the open transaction is bound to; nothing was sent."""
+
+
+class TenantContextChanged(TenancyError):
+    """A transaction ended with another schema or role than it was bound to; it was rolled back."""
+
+
+class TenantNotFound(TenancyError):
+    """No organization answers to this slug or host."""
+
+
+class InvalidName(TenancyError):
+    """A slug, a host or what PostgreSQL would be asked to call them is not allowed."""
+
+
+class NameTaken(TenancyError):
+    """The slug, host, schema or role exists already; nothing was changed."""
+
+
+class UnableToProvision(TenancyError):
+    """A tenant could not be brought into service or out of it; everything is as it was before."""
+
+
+class UnableToMigrate(TenancyError):
+    """A schema could not be migrated; migrations that it had finished before remain."""

@@ -1,0 +1,34 @@
+"""`manage.py create_tenant`: bring an organization into service."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from tenancy import provisioning
+from tenancy.errors import TenancyError
+
+
+class Command(BaseCommand):
+    help = (
+        "Create an organization with its own PostgreSQL schema and role. All of it or nothing "
+        "is made; it answers at SLUG.<base domain> at once. "
+        "Example: create_tenant elm-street --name 'Elm Street Clinic'"
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("slug", help="The first part of its address, e.g. 'elm-street'.")
+        parser.add_argument("--name", required=True, help="What people call it.")
+        parser.add_argument("--domain", help="A host of its own, e.g. 'praxis.example.org'.")
+
+    def handle(self, *, slug: str, name: str, domain: str | None, **options: Any) -> None:
+        try:
+            organization = provisioning.provision(slug=slug, name=name, domain=domain)
+        except TenancyError as error:
+            raise CommandError(str(error)) from error
+
+        hosts = " and ".join([organization.host, *([domain] if domain else [])])
+        self.stdout.write(
+            f"Created {organization} in schema {organization.schema_name}; it answers at {hosts}."
+        )

@@ -1,0 +1,132 @@
+"""
+What does the platform know of its tenants? Rows of the public schema.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from contextvars import ContextVar
+from typing import Any
+from uuid import uuid4
+
+from django.core.exceptions import ValidationError
+from django.db import models, router, transaction
+from django_tenants.models import DomainMixin, TenantMixin
+
+from tenancy import context, names
+from tenancy.conf import settings
+from tenancy.context import ActiveTenant
+from tenancy.errors import InvalidName
+
+_entered: ContextVar[tuple[AbstractContextManager[None], ...]] = ContextVar(
+    "tenancy.entered", default=()
+)
+
+
+def validate_slug(slug: str) -> None:
+    try:
+        names.check_slug(slug)
+    except InvalidName as error:
+        raise ValidationError(str(error), code="invalid") from error
+
+
+def validate_host(host: str) -> None:
+    try:
+        names.canonical_host(host)
+    except InvalidName as error:
+        raise ValidationError(str(error), code="invalid") from error
+
+
+class Organization(TenantMixin):  # type: ignore[misc]  # untyped
+    """
+    A tenant. Made and deleted by `tenancy.provisioning`, together with its schema and role.
+    """
+
+    # A row is saved by a web request, and a web request runs no DDL.
+    auto_create_schema = False
+
+    id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
+    slug = models.CharField(
+        max_length=41,
+        unique=True,
+        validators=[validate_slug],
+        help_text="The first part of its address, for example 'elm-street'.",
+    )
+    name = models.CharField(max_length=200)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["slug"]
+        # The names end up in SQL as identifiers: what no form validated is refused here too.
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(slug__regex=f"^{names.SLUG.pattern}$"),
+                name="tenancy_organization_slug",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(schema_name__regex=f"^{names.IDENTIFIER.pattern}$"),
+                name="tenancy_organization_schema_name",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.name)
+
+    def as_active(self) -> ActiveTenant:
+        """Return what `context.override` wants to know of it."""
+        return ActiveTenant(
+            id=self.id, schema=self.schema_name, slug=str(self.slug), name=str(self.name)
+        )
+
+    @property
+    def host(self) -> str:
+        """The host on the base domain at which it always answers."""
+        return f"{self.slug}.{settings.BASE_DOMAIN}"
+
+    # django-tenants keeps the outer tenant of `with organization:` in a list that all
+    # threads share, and gives one thread the other's tenant back.
+    def __enter__(self) -> Organization:
+        entered = context.override(self.as_active(), in_transaction=True)
+        entered.__enter__()
+        _entered.set((*_entered.get(), entered))
+        return self
+
+    def __exit__(self, *exc_info: Any) -> None:
+        *outer, entered = _entered.get()
+        _entered.set(tuple(outer))
+        entered.__exit__(*exc_info)
+
+
+class Domain(DomainMixin):  # type: ignore[misc]  # untyped
+    """A host of a tenant's own, beside the one that it has on the base domain."""
+
+    domain = models.CharField(
+        max_length=253,
+        unique=True,
+        validators=[validate_host],
+        help_text="For example 'praxis.example.org'; no scheme, no port.",
+    )
+
+    class Meta:
+        ordering = ["domain"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant"],
+                condition=models.Q(is_primary=True),
+                name="tenancy_domain_one_primary",
+            )
+        ]
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Store the canonical host; the first domain of a tenant is its primary one."""
+        self.domain = names.canonical_host(self.domain)
+        using = kwargs.get("using") or router.db_for_write(type(self), instance=self)
+        primary = Domain.objects.using(using).filter(tenant=self.tenant, is_primary=True)
+        with transaction.atomic(using=using):
+            others = primary.exclude(pk=self.pk)
+            if self.is_primary:
+                others.update(is_primary=False)
+            else:
+                self.is_primary = not others.exists()
+            # Past DomainMixin's own save, which asks the default address whatever `using` says.
+            super(DomainMixin, self).save(*args, **kwargs)

@@ -1,0 +1,99 @@
+"""
+How does a tenant come into service, and how does it leave?
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+from django.db import DatabaseError, connections, transaction
+
+from tenancy import context, names, schemas
+from tenancy.conf import settings
+from tenancy.errors import NameTaken, TenantNotFound, UnableToMigrate, UnableToProvision
+from tenancy.models import Domain, Organization
+from tenancy.rollout import executor
+
+
+def get_by_slug(slug: str) -> Organization:
+    """Return the organization, or raise TenantNotFound naming those that there are."""
+    with context.override(context.PLATFORM, in_transaction=True):
+        organization = Organization.objects.filter(slug=slug).first()
+        if organization is None:
+            known = list(Organization.objects.values_list("slug", flat=True)[:8])
+            hint = f"There are: {', '.join(known)}." if known else "There is none yet."
+            raise TenantNotFound(
+                f"No organization has the slug {slug!r}. {hint} "
+                "Make one with: manage.py create_tenant SLUG --name NAME"
+            )
+    return cast("Organization", organization)
+
+
+def provision(*, slug: str, name: str, domain: str | None = None) -> Organization:
+    """
+    Create an organization with its schema, its role and all its tables, or nothing at all.
+
+    PostgreSQL's DDL is transactional: a failure or a kill at any step leaves neither row
+    nor schema nor role. Raise InvalidName, NameTaken or UnableToProvision. A schema or a
+    role that exists is never adopted, also when no organization has it: what is in it
+    is somebody's data.
+    """
+    schema = names.schema_for(slug)
+    connection = connections[settings.DDL_DATABASE]
+    names.check_identifier(schemas.role_for(connection, schema))
+    host = names.canonical_host(domain) if domain else None
+
+    with context.override(context.PLATFORM, in_transaction=True):
+        try:
+            with transaction.atomic(using=settings.DDL_DATABASE, durable=True):
+                schemas.lock_slug(connection, slug)
+                _check_free(slug=slug, schema=schema, host=host)
+                organization = Organization(slug=slug, name=name, schema_name=schema)
+                organization.save(using=settings.DDL_DATABASE, force_insert=True)
+                if host:
+                    Domain(domain=host, tenant=organization).save(using=settings.DDL_DATABASE)
+                schemas.create(connection, schema)
+                executor.migrate(organization.as_active())
+        except (DatabaseError, UnableToMigrate) as error:
+            raise UnableToProvision(f"{slug!r} could not be created: {error}") from error
+    return organization
+
+
+def delete(organization: Organization) -> None:
+    """
+    Delete an organization, its schema with all that is in it, and its role.
+
+    There is no way back. Raise UnableToProvision, and then nothing was deleted.
+    """
+    connection = connections[settings.DDL_DATABASE]
+    with context.override(context.PLATFORM, in_transaction=True):
+        try:
+            with transaction.atomic(using=settings.DDL_DATABASE, durable=True):
+                schemas.lock_slug(connection, organization.slug)
+                schemas.drop(connection, organization.schema_name)
+                rows = Organization.objects.using(settings.DDL_DATABASE)
+                rows.filter(pk=organization.pk).delete()
+        except DatabaseError as error:
+            raise UnableToProvision(
+                f"{organization.slug!r} could not be deleted: {error}"
+            ) from error
+
+
+def _check_free(*, slug: str, schema: str, host: str | None) -> None:
+    connection = connections[settings.DDL_DATABASE]
+    if Organization.objects.using(settings.DDL_DATABASE).filter(slug=slug).exists():
+        raise NameTaken(f"An organization with the slug {slug!r} exists already.")
+    if schemas.exists(connection, schema):
+        raise NameTaken(
+            f"The schema {schema!r} exists and belongs to no organization: it may hold data "
+            "of a deleted one. Choose another slug, or look into it and drop it by hand."
+        )
+    if schemas.role_exists(connection, schema):
+        role = schemas.role_for(connection, schema)
+        raise NameTaken(f"The role {role!r} exists already. Choose another slug, or drop it.")
+    if host and Domain.objects.using(settings.DDL_DATABASE).filter(domain=host).exists():
+        raise NameTaken(f"The domain {host!r} belongs to another organization.")
+    if host and (host == settings.BASE_DOMAIN or host.endswith(f".{settings.BASE_DOMAIN}")):
+        raise NameTaken(
+            f"{host!r} lies under the base domain {settings.BASE_DOMAIN!r}, where the slug decides."
+        )

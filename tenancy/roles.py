@@ -1,0 +1,105 @@
+"""
+Which PostgreSQL roles exist, and what may each do?
+
+    <db>_app        LOGIN, owns nothing, may do nothing by itself; becomes one of the others
+    <db>_platform   reads and writes the public schema
+    <db>_tenants    the group of all tenants: what they share, which is next to nothing
+    <db>_<schema>   one for each tenant: reads and writes the tables of its schema
+    <db>_ddl        owns every schema and table, makes tenants' roles
+    <db>_ddl_login  LOGIN, becomes <db>_ddl: migrations, provisioning
+
+Roles belong to the whole server, hence the database's name in front of each. This
+module needs no settings: the script that makes a database runs before there are any.
+"""
+
+from __future__ import annotations
+
+from psycopg import sql
+
+APP_TIMEOUTS = {
+    "statement_timeout": "30s",
+    "lock_timeout": "10s",
+    "idle_in_transaction_session_timeout": "60s",
+}
+
+# CREATEROLE is an attribute of <db>_ddl and not of its login: attributes are never
+# inherited by a role's members (PostgreSQL, chapter 22.3), SET ROLE brings them.
+_LOGIN = """
+DO $$ BEGIN
+    IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = {name_literal}) THEN
+        CREATE ROLE {name} {attributes};
+    ELSE
+        ALTER ROLE {name} {attributes};
+    END IF;
+END $$;
+"""
+
+_DATABASE = """
+ALTER DATABASE {database} OWNER TO {ddl};
+ALTER DATABASE {database} SET timezone TO 'UTC';
+REVOKE ALL ON DATABASE {database} FROM PUBLIC;
+GRANT CONNECT ON DATABASE {database} TO {app}, {ddl_login};
+GRANT CREATE ON DATABASE {database} TO {ddl};
+ALTER SCHEMA public OWNER TO {ddl};
+REVOKE ALL ON SCHEMA public FROM PUBLIC;
+GRANT USAGE ON SCHEMA public TO {platform}, {tenants};
+GRANT {platform} TO {app};
+GRANT {ddl} TO {ddl_login};
+GRANT {tenants} TO {ddl} WITH ADMIN OPTION;
+ALTER DEFAULT PRIVILEGES FOR ROLE {ddl} IN SCHEMA public
+    GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {platform};
+ALTER DEFAULT PRIVILEGES FOR ROLE {ddl} IN SCHEMA public
+    GRANT USAGE, SELECT, UPDATE ON SEQUENCES TO {platform};
+ALTER DEFAULT PRIVILEGES FOR ROLE {ddl} REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
+ALTER DEFAULT PRIVILEGES FOR ROLE {ddl} IN SCHEMA public
+    GRANT EXECUTE ON FUNCTIONS TO {platform}, {tenants};
+"""
+
+
+def name(prefix: str, suffix: str) -> str:
+    """Return the name of a role of the database whose roles begin with `prefix`."""
+    return f"{prefix}_{suffix}"
+
+
+def bootstrap_sql(*, database: str, app_password: str, ddl_password: str) -> str:
+    """
+    Return the script that makes the roles of `database` and takes from PUBLIC what it has.
+
+    To be run by a superuser who is connected to `database`; running it again repairs
+    what was changed and sets the passwords anew.
+    """
+    app, ddl_login = name(database, "app"), name(database, "ddl_login")
+    statements = [
+        _role(app, f"LOGIN {_NOTHING} PASSWORD", password=app_password),
+        _role(ddl_login, f"LOGIN {_NOTHING} PASSWORD", password=ddl_password),
+        _role(name(database, "platform"), f"NOLOGIN {_NOTHING}"),
+        _role(name(database, "tenants"), f"NOLOGIN {_NOTHING}"),
+        _role(name(database, "ddl"), f"NOLOGIN {_NOTHING.replace('NOCREATEROLE', 'CREATEROLE')}"),
+    ]
+    names = {
+        "database": sql.Identifier(database),
+        **{
+            suffix: sql.Identifier(name(database, suffix))
+            for suffix in ("app", "platform", "tenants", "ddl", "ddl_login")
+        },
+    }
+    statements.append(sql.SQL(_DATABASE).format(**names))
+    statements += [
+        sql.SQL("ALTER ROLE {app} SET {timeout} TO {value};\n").format(
+            app=sql.Identifier(app), timeout=sql.Identifier(timeout), value=sql.Literal(value)
+        )
+        for timeout, value in APP_TIMEOUTS.items()
+    ]
+    return sql.Composed(statements).as_string(None)
+
+
+_NOTHING = "NOINHERIT NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS"
+
+
+def _role(role: str, attributes: str, *, password: str | None = None) -> sql.Composed:
+    clause: sql.Composable = sql.SQL(attributes)  # type: ignore[arg-type]  # constants above
+    if password is not None:
+        clause = clause + sql.SQL(" ") + sql.Literal(password)
+    return sql.SQL(_LOGIN).format(
+        name=sql.Identifier(role), name_literal=sql.Literal(role), attributes=clause
+    )

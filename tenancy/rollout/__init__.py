@@ -1,0 +1,1 @@
+"""Bringing schemas to the state of the code: who is behind, and migrating them."""

@@ -1,0 +1,67 @@
+"""
+What a project's tests need: a database with its roles, and working for a tenant in a test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import psycopg
+from django.db import connections
+from django.test import Client
+from psycopg import sql
+
+from tenancy import context, roles
+from tenancy.context import Target
+from tenancy.models import Organization
+
+
+def make_database(
+    *, superuser_url: str, database: str, app_password: str, ddl_password: str
+) -> None:
+    """Make `database` anew with its roles; whatever it held before is gone, its tenants' roles too."""
+    with psycopg.connect(superuser_url, autocommit=True) as server:
+        name = sql.Identifier(database)
+        server.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
+        _drop_roles(server, database)
+        server.execute(
+            sql.SQL("CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8'").format(name)
+        )
+    with psycopg.connect(superuser_url, dbname=database, autocommit=True) as server:
+        script = roles.bootstrap_sql(
+            database=database, app_password=app_password, ddl_password=ddl_password
+        )
+        server.execute(script.encode())
+
+
+def _drop_roles(server: psycopg.Connection[Any], database: str) -> None:
+    rows = server.execute(
+        "SELECT rolname FROM pg_catalog.pg_roles WHERE starts_with(rolname, %s)", [f"{database}_"]
+    ).fetchall()
+    for (role,) in rows:
+        server.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(role)))
+
+
+@contextmanager
+def working_for(target: Target) -> Iterator[None]:
+    """
+    Work for `target`, and let the test's transaction serve other tenants too.
+
+    For tests that run inside a transaction and make requests to several hosts in it.
+    """
+    with ExitStack() as stack:
+        stack.enter_context(context.override(target, in_transaction=True))
+        for alias in connections:
+            stack.enter_context(connections[alias].allow_rebinding())
+        yield
+
+
+class TenantClient(Client):
+    """Django's test client at the host of one organization, or at any `host`."""
+
+    def __init__(self, organization: Organization | None = None, *, host: str = "", **kwargs: Any):
+        super().__init__(**kwargs)
+        self.organization = organization
+        self.defaults["HTTP_HOST"] = host or (organization.host if organization else "")

@@ -1,0 +1,8 @@
+"""The fixtures' plugins, a topic each."""
+
+from __future__ import annotations
+
+pytest_plugins = [
+    "tests.fixtures.database",
+    "tests.fixtures.clinics",
+]
