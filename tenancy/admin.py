@@ -12,7 +12,7 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 
-from tenancy.models import Domain, Organization
+from tenancy.models import Domain
 
 
 class DomainInline(admin.TabularInline):  # type: ignore[type-arg]  # generic only in stubs

@@ -12,7 +12,8 @@ from typing import Any
 
 from django.apps import AppConfig, apps
 from django.conf import settings as django_settings
-from django.core.checks import CheckMessage, Error, Tags, Warning, register as register_check
+from django.core.checks import CheckMessage, Error, Tags, Warning
+from django.core.checks import register as register_check
 from django.db import connections, models
 
 from tenancy import context, router, schemas
@@ -70,8 +71,8 @@ def check_settings(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> Me
             Error(
                 f"DATABASES has no {settings.DDL_DATABASE!r}, the address that owns the schemas.",
                 hint=(
-                    f"Add DATABASES[{settings.DDL_DATABASE!r}] with the login <database>_ddl_login, "
-                    "or name another alias in TENANCY_DDL_DATABASE."
+                    f"Add DATABASES[{settings.DDL_DATABASE!r}], which logs in as "
+                    "<database>_ddl_login, or name another alias in TENANCY_DDL_DATABASE."
                 ),
                 id="tenancy.E002",
             )
@@ -80,9 +81,7 @@ def check_settings(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> Me
         messages.append(
             Error(
                 "No router keeps tenants' tables out of the public schema.",
-                hint=(
-                    f"Set DATABASE_ROUTERS = [{ROUTER!r}] and TENANT_SYNC_ROUTER = {ROUTER!r}."
-                ),
+                hint=(f"Set DATABASE_ROUTERS = [{ROUTER!r}] and TENANT_SYNC_ROUTER = {ROUTER!r}."),
                 id="tenancy.E003",
             )
         )
@@ -120,8 +119,7 @@ def check_caches(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> Mess
             id="tenancy.W001",
         )
         for alias, cache in django_settings.CACHES.items()
-        if cache.get("KEY_FUNCTION") != KEY_FUNCTION
-        and not cache["BACKEND"].endswith("DummyCache")
+        if cache.get("KEY_FUNCTION") != KEY_FUNCTION and not cache["BACKEND"].endswith("DummyCache")
     ]
 
 
@@ -145,7 +143,7 @@ def _foreign_keys(
     model: type[models.Model],
 ) -> Iterable[tuple[models.ForeignKey[Any, Any], type[models.Model]]]:
     for field in model._meta.get_fields():
-        if isinstance(field, models.ForeignKey) and field.db_constraint:
+        if isinstance(field, models.ForeignKey):
             yield field, field.related_model
 
 
@@ -193,7 +191,7 @@ def _check_one_server(alias: str) -> Messages:
             for (schema,) in cursor.fetchall():
                 messages.append(
                     Error(
-                        f"The login of DATABASES[{alias!r}] may use the schema {schema!r} by itself.",
+                        f"The login of DATABASES[{alias!r}] may use {schema!r} by itself.",
                         hint=(
                             f"REVOKE ALL ON SCHEMA {schema} FROM the login, and ALTER ROLE it "
                             f"NOINHERIT; {schemas.role_for(connection, schema)!r} is who may."

@@ -107,6 +107,8 @@ class Domain(DomainMixin):  # type: ignore[misc]  # untyped
         help_text="For example 'praxis.example.org'; no scheme, no port.",
     )
 
+    is_primary = models.BooleanField(default=True, db_index=True)
+
     class Meta:
         ordering = ["domain"]
         constraints = [

@@ -21,16 +21,15 @@ PUBLIC_SCHEMA = "public"
 
 # Hosts that people and machines expect to be the product's own, and names that
 # mean something to PostgreSQL or to the tools around it.
-RESERVED_SLUGS = frozenset(
-    """
+_RESERVED = """
     account accounts admin api app apps assets audit auth autoconfig autodiscover billing blog
-    cdn clinic clinicx dashboard default demo-reset dev dns docs email fhir ftp git grafana
-    health help host id imap info internal keycloak kube localhost login logout mail media
-    metrics monitoring mx ns ns1 ns2 null oauth ops platform pop postgres postgresql private
+    cdn clinic clinicx dashboard default dev dns docs email fhir ftp git grafana health help
+    host id imap info internal keycloak kube localhost login logout mail media metrics
+    monitoring mx ns ns1 ns2 null oauth ops platform pop postgres postgresql private
     prometheus public realm realms root security smtp sso staging static status support system
-    template tenancy tenant test-db undefined vpn webmail ws www
-    """.split()
-)
+    template tenancy tenant undefined vpn webmail ws www
+"""
+RESERVED_SLUGS = frozenset(_RESERVED.split())
 
 
 def check_slug(slug: str) -> str:

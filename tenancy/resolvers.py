@@ -51,12 +51,14 @@ def subdomain(host: str) -> Organization | None:
     slug, dot, base = host.partition(".")
     if not dot or base != settings.BASE_DOMAIN:
         return None
-    return Organization.objects.filter(slug=slug).first()
+    found: Organization | None = Organization.objects.filter(slug=slug).first()
+    return found
 
 
 def custom_domain(host: str) -> Organization | None:
     """Return the organization that has `host` as a domain of its own."""
-    return Organization.objects.filter(domains__domain=host).first()
+    found: Organization | None = Organization.objects.filter(domains__domain=host).first()
+    return found
 
 
 def _remembered(host: str) -> Organization | None:
@@ -101,9 +103,7 @@ def forget_organization(
     forget(hosts, using=using)
 
 
-def forget_domain(
-    sender: type[models.Model], instance: Domain, using: str, **kwargs: Any
-) -> None:
+def forget_domain(sender: type[models.Model], instance: Domain, using: str, **kwargs: Any) -> None:
     """Signal handler: this host may be another's now, or nobody's."""
     forget([instance.domain], using=using)
 

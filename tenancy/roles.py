@@ -97,7 +97,7 @@ _NOTHING = "NOINHERIT NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASS
 
 
 def _role(role: str, attributes: str, *, password: str | None = None) -> sql.Composed:
-    clause: sql.Composable = sql.SQL(attributes)  # type: ignore[arg-type]  # constants above
+    clause: sql.Composable = sql.SQL(attributes)
     if password is not None:
         clause = clause + sql.SQL(" ") + sql.Literal(password)
     return sql.SQL(_LOGIN).format(

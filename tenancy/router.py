@@ -45,7 +45,7 @@ class TenancyRouter(TenantSyncRouter):  # type: ignore[misc]  # untyped
                 installed = django_settings.TENANT_APPS
             case _:
                 installed = django_settings.SHARED_APPS
-        return True if self.app_in_list(app_label, installed) else False
+        return bool(self.app_in_list(app_label, installed))
 
 
 def is_shared(model: type[Model]) -> bool:

@@ -176,7 +176,7 @@ def first_in_path(path: tuple[str, ...]) -> str:
     return path[0] if path else PUBLIC_SCHEMA
 
 
-def _one(connection: BaseDatabaseWrapper, query: str, parameters: dict[str, object]) -> object:
+def _one(connection: BaseDatabaseWrapper, query: str, parameters: dict[str, str]) -> object:
     with connection.cursor() as cursor:
         cursor.execute(query, parameters)
         row = cursor.fetchone()
@@ -188,4 +188,4 @@ def _compose(statement: str, **names: str | sql.Composable) -> bytes:
         key: sql.Identifier(value) if isinstance(value, str) else value
         for key, value in names.items()
     }
-    return sql.SQL(statement).format(**parts).as_bytes(None)  # type: ignore[arg-type]  # ours
+    return sql.SQL(statement).format(**parts).as_bytes(None)

@@ -21,7 +21,7 @@ from tenancy.models import Organization
 def make_database(
     *, superuser_url: str, database: str, app_password: str, ddl_password: str
 ) -> None:
-    """Make `database` anew with its roles; whatever it held before is gone, its tenants' roles too."""
+    """Make `database` anew with its roles; what it held before is gone, tenants' roles too."""
     with psycopg.connect(superuser_url, autocommit=True) as server:
         name = sql.Identifier(database)
         server.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
@@ -54,7 +54,8 @@ def working_for(target: Target) -> Iterator[None]:
     with ExitStack() as stack:
         stack.enter_context(context.override(target, in_transaction=True))
         for alias in connections:
-            stack.enter_context(connections[alias].allow_rebinding())
+            connection: Any = connections[alias]
+            stack.enter_context(connection.allow_rebinding())
         yield
 
 

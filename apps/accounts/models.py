@@ -10,7 +10,7 @@ from django.contrib.auth.models import AbstractUser
 class User(AbstractUser):
     """An operator on the base domain, or a member of a clinic's staff on the clinic's host."""
 
-    class Meta(AbstractUser.Meta):  # type: ignore[name-defined,misc]  # not in the stubs
+    class Meta(AbstractUser.Meta):
         ordering = ["username"]
 
     @property

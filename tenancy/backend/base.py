@@ -76,6 +76,7 @@ class DatabaseWrapper(django_tenants_backend.DatabaseWrapper):  # type: ignore[m
         """Return the schemas and the role under which this connection works for `target`."""
         prefix = schemas.role_prefix(self)
         is_owner = self.alias == settings.DDL_DATABASE
+        path: tuple[str, ...]
         match target:
             case ActiveTenant(schema=schema) if is_owner:
                 # Without public: a migration that looks for a table must not find the platform's.

@@ -94,19 +94,18 @@ class BoundConnection(psycopg.Connection[Any]):
         if self._bound == binding and not self._has_rebound:
             return None
         if self._bound is not None and self._bound != binding:
-            self._check_may_rebind(activation, binding)
+            self._check_may_rebind(activation, self._bound, binding)
             # ROLLBACK TO may undo any later binding without our knowing, so
             # from here on every statement of the transaction carries its own.
             self._has_rebound = True
         self._remember(activation, binding)
         return binding
 
-    def _check_may_rebind(self, activation: Activation, binding: Binding) -> None:
+    def _check_may_rebind(self, activation: Activation, bound: Binding, binding: Binding) -> None:
         if self.may_rebind or activation.in_transaction or activation in self._activations:
             return
-        assert self._bound is not None
         raise TenantChangedInTransaction(
-            f"The open transaction works for {self._bound.target}, and {binding.target} is "
+            f"The open transaction works for {bound.target}, and {binding.target} is "
             "active now. Finish the transaction first, or say that this is meant: "
             "context.override(..., in_transaction=True)."
         )
@@ -129,13 +128,12 @@ class BoundConnection(psycopg.Connection[Any]):
         if self.binder is None or self._autocommit or self.pgconn.transaction_status != IDLE:
             yield from super()._start_query()
             return
-        yield from self.begin_gen()
+        yield from self._begin_gen(self.binder)
 
-    def begin_gen(self) -> Generator[Any, Any, None]:
+    def _begin_gen(self, binder: Binder) -> Generator[Any, Any, None]:
         """Send BEGIN and the binding of whoever is active, in one message."""
         activation = context.require_activation()
-        assert self.binder is not None
-        binding = self.binder(activation.target)
+        binding = binder(activation.target)
         self._forget()
         yield from self._exec_together(self._get_tx_start_command() + b"; " + binding.sql)
         self._remember(activation, binding)
@@ -199,7 +197,8 @@ class BoundConnection(psycopg.Connection[Any]):
         which a binding can share a message. Inside a transaction, only the binding is
         made sure of; outside, one is opened and ended around the block.
         """
-        if self.binder is None:
+        binder = self.binder
+        if binder is None:
             yield
             return
         if not self._autocommit or self.pgconn.transaction_status != IDLE:
@@ -208,7 +207,7 @@ class BoundConnection(psycopg.Connection[Any]):
             yield
             return
 
-        self._run(self.begin_gen)
+        self._run(lambda: self._begin_gen(binder))
         try:
             yield
         except BaseException:

@@ -44,9 +44,7 @@ def migrate(target: Target, *arguments: str, **options: Any) -> None:
                 skip_checks=True,
             )
             if target is context.PLATFORM:
-                schemas.grant_readable(
-                    connections[settings.DDL_DATABASE], settings.READABLE_TABLES
-                )
+                schemas.grant_readable(connections[settings.DDL_DATABASE], settings.READABLE_TABLES)
             schema_migrated.send(migrate, schema_name=schema)
         except DatabaseError as error:
             raise UnableToMigrate(f"Schema {schema!r} could not be migrated: {error}") from error

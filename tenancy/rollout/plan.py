@@ -16,9 +16,7 @@ if TYPE_CHECKING:
 Migration: TypeAlias = tuple[str, str]
 
 
-def list_missing(
-    connection: BaseDatabaseWrapper, names: list[str]
-) -> dict[str, list[Migration]]:
+def list_missing(connection: BaseDatabaseWrapper, names: list[str]) -> dict[str, list[Migration]]:
     """
     Return, for each of the schemas `names` that is behind, the migrations that it lacks.
 
