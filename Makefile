@@ -1,0 +1,73 @@
+# What can be typed here; `make` alone lists it. Each tool's settings are in pyproject.toml.
+
+.DEFAULT_GOAL := help
+
+PYTHON := .venv/bin/python
+LOCAL := $(PYTHON) -m clinicx.local
+
+# Any Python that can start: clinicx/local/virtualenv.py looks for a fitting one, or says what to install.
+ANY_PYTHON = $(firstword $(foreach name,python3 python3.12 python3.11 python3.13 python3.14,$(shell command -v $(name))) python3)
+
+.venv/installed: requirements.txt
+	@$(ANY_PYTHON) clinicx/local/virtualenv.py
+
+.PHONY: help
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: .venv/installed ## Start ClinicX with its servers; Ctrl-C stops them (PORT=8000)
+	@$(LOCAL) run
+
+.PHONY: up
+up: .venv/installed ## The same in the background
+	@$(LOCAL) up
+
+.PHONY: down
+down: .venv/installed ## Stop everything, the tests' servers too
+	@$(LOCAL) down
+
+.PHONY: logs
+logs: .venv/installed ## Follow what the web server says
+	@$(LOCAL) logs
+
+.PHONY: status
+status: .venv/installed ## Show what runs, where, with how much memory
+	@$(LOCAL) status
+
+.PHONY: shell
+shell: .venv/installed ## Open psql, with CLINIC=elm as that clinic
+	@$(LOCAL) shell $(CLINIC)
+
+.PHONY: migrate
+migrate: .venv/installed ## Bring every schema up to date
+	@$(LOCAL) manage migrate_schemas $(ARGS)
+
+.PHONY: seed
+seed: .venv/installed ## Make the demo clinics, and what is missing in them
+	@$(LOCAL) manage prepare_local
+
+.PHONY: reset
+reset: .venv/installed ## Delete the local data, after asking (ARGS=--yes does not ask)
+	@$(LOCAL) reset $(ARGS)
+
+.PHONY: test
+test: .venv/installed ## Run the tests (ARGS='-k words')
+	@$(PYTHON) -m pytest $(ARGS)
+
+.PHONY: check
+check: lint types test ## Everything CI runs
+
+.PHONY: fmt
+fmt: .venv/installed ## Put the code in order
+	@$(PYTHON) -m ruff check --fix-only --quiet . && $(PYTHON) -m ruff format .
+
+.PHONY: lint
+lint: .venv/installed ## Style, and which way imports point
+	@$(PYTHON) -m ruff check . && $(PYTHON) -m ruff format --check .
+	@$(PYTHON) -m djlint --check --lint --quiet apps
+	@$(PYTHON) -m importlinter.cli lint --no-cache
+
+.PHONY: types
+types: .venv/installed ## Types
+	@$(PYTHON) -m mypy

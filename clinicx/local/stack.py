@@ -1,0 +1,349 @@
+"""
+The story of the local stack: what is started, in which order, and how all of it ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import FrameType
+from urllib.parse import urlsplit
+
+from clinicx.local import (
+    console,
+    logs,
+    ports,
+    postgres,
+    processes,
+    redis,
+    servers,
+    state,
+    web,
+)
+from clinicx.local.errors import AlreadyRunning, LocalStackError, UnableToStart
+from clinicx.local.state import ROOT, State
+from tenancy import roles
+
+DATABASE = "clinicx"
+APP_LOGIN = roles.name(DATABASE, "app")
+DDL_LOGIN = roles.name(DATABASE, "ddl_login")
+
+# All of them set: the servers are somebody else's, and none is started here.
+ADDRESSES = ("DATABASE_URL", "DATABASE_DDL_URL", "REDIS_URL")
+OURSELVES = frozenset({"localhost", "127.0.0.1", "::1"})
+
+CLINICS = {"elm": "Elm Street Clinic", "oak": "Oak Lane Clinic"}
+
+
+def environment(name: str = "dev") -> dict[str, str]:
+    """
+    Return the addresses and the secret key of a stack as its last start wrote them down.
+
+    An empty dictionary if it was never started; whether it runs now is not asked.
+    """
+    stack = state.load(state.folder_of(name))
+    return _environment(stack) if stack.cluster else {}
+
+
+def ensure_servers(name: str = "test") -> dict[str, str]:
+    """
+    Start, unless they run, a PostgreSQL and a Redis whose data may be lost at any time.
+
+    Return the superuser's address and Redis'; making databases and roles is the caller's.
+    They go on when the process ends: `stop_servers` or `make down` stop them.
+    """
+    stack = state.prepare(state.folder_of(name))
+    database, cache = servers.ensure(stack, settings=postgres.THROW_AWAY, keep_last=False)
+    stack.save()
+    return {
+        "DATABASE_SUPERUSER_URL": database.address,
+        "REDIS_URL": cache.address,
+        "SECRET_KEY": stack.secrets["secret_key"],
+        "POSTGRES_FLAVOUR": database.build.flavour,
+        "POSTGRES_BIN": str(database.build.folder),
+    }
+
+
+def stop_servers(name: str) -> None:
+    """Stop the servers of a stack that run; their data stays."""
+    stack = state.load(state.folder_of(name))
+    if stack.folder.exists():
+        servers.stop(stack)
+
+
+def run(folder: Path, *, port: int) -> None:
+    """Start everything, show what the web server says, and stop everything at Ctrl-C."""
+    with _serving(folder, port=port) as (stack, server):
+        console.note("Ctrl-C stops all of it. What follows is what the web server says.")
+        _follow(stack, server)
+
+
+def up(folder: Path, *, port: int) -> None:
+    """Start everything and leave it running in the background."""
+    with _serving(folder, port=port) as (stack, _):
+        stack.is_background = True
+        stack.save()
+        console.note(
+            "It runs in the background: 'make logs' shows what it says, 'make down' stops it."
+        )
+
+
+def down(folder: Path) -> bool:
+    """Stop whatever runs of a stack, whoever started it; return whether anything did."""
+    if not folder.exists():
+        return False
+    stack = state.load(folder)
+    runner = stack.processes.get("runner")
+    found = is_running(stack) or bool(servers.list_running(stack))
+    if runner != processes.identify(os.getpid()):
+        processes.signal(runner, signal.SIGTERM)
+        # It stops the rest by itself, in the right order.
+        if not processes.wait(runner, patience=40):
+            processes.signal(runner, signal.SIGKILL)
+    _stop_all(state.load(folder))
+    return found
+
+
+def reset(folder: Path) -> None:
+    """Stop a stack and delete its data, its passwords and its logs."""
+    down(folder)
+    if folder.exists():
+        state.remove(state.load(folder))
+
+
+def manage(folder: Path, arguments: list[str]) -> int:
+    """Run manage.py with the stack's servers, for as long as that takes; return its status."""
+    outside = _addresses_outside()
+    with contextlib.ExitStack() as cleanup:
+        stack = state.prepare(folder)
+        if not outside and not cleanup.enter_context(state.lock(folder, "running", wait=False)):
+            stack = state.load(folder)
+        elif not outside and not is_running(stack):
+            cleanup.callback(_stop_all, stack)
+            _start_servers(stack)
+        command = [sys.executable, "manage.py", *arguments]
+        return subprocess.run(
+            command, cwd=ROOT, env=os.environ | _environment(stack) | outside
+        ).returncode
+
+
+def shell(folder: Path, *, clinic: str | None) -> int:
+    """Open psql as the role of `clinic` and on its path; return psql's status."""
+    stack = state.load(folder)
+    address = os.environ.get("DATABASE_URL") or _environment(stack).get("DATABASE_URL")
+    if not address:
+        raise LocalStackError("There is no database yet: type 'make run' first.")
+    parts = urlsplit(address)
+    database = parts.path.lstrip("/")
+    schema = f"tenant_{clinic.replace('-', '_')}" if clinic else "public"
+    role = roles.name(database, schema if clinic else "platform")
+    program = postgres.find(flavour=None, last=stack.cluster).folder / "psql"
+    command = [str(program), "-h", parts.hostname or "", "-p", str(parts.port or 5432)]
+    return subprocess.run(
+        [*command, "-U", parts.username or "", "-d", database],
+        env=os.environ
+        | {
+            "PGPASSWORD": parts.password or "",
+            "PGOPTIONS": f"-c role={role} -c search_path={schema},public",
+        },
+    ).returncode
+
+
+def is_running(stack: State) -> bool:
+    """Whether somebody serves the application from this stack."""
+    runner, server = stack.processes.get("runner"), stack.processes.get("web")
+    return processes.is_alive(runner) or (stack.is_background and processes.is_alive(server))
+
+
+def addresses(port: int) -> dict[str, str]:
+    """Return where a browser finds what."""
+    domain = os.environ.get("BASE_DOMAIN") or "localhost"
+    clinics = {name: f"http://{slug}.{domain}:{port}/" for slug, name in CLINICS.items()}
+    return clinics | {"Operators": f"http://{domain}:{port}/admin/"}
+
+
+@contextlib.contextmanager
+def _serving(folder: Path, *, port: int) -> Iterator[tuple[State, subprocess.Popen[bytes]]]:
+    """
+    Start everything; when the block ends, stop it all, unless it shall stay in the background.
+    """
+    outside = _addresses_outside()
+    state.prepare(folder)
+    with state.lock(folder, "running", wait=False) as is_ours, _signals_interrupt():
+        stack = state.load(folder)
+        if not is_ours or is_running(stack):
+            raise AlreadyRunning(_where(stack))
+        began = time.monotonic()
+        # What a killed `make run` left behind; its servers are used again.
+        web.stop(stack.processes.get("web"))
+        ports.require_free(port, name="Port", remedy=f"make run PORT={port + 1}")
+        stack.processes = {"runner": processes.identify(os.getpid())}
+        stack.ports["web"] = port
+        stack.is_background = False
+        stack.save()
+        try:
+            server = _start_all(stack, outside)
+            _announce(stack, port, seconds=time.monotonic() - began)
+            yield stack, server
+        finally:
+            if not stack.is_background:
+                _stop_all_undisturbed(stack)
+            stack.forget("runner")
+
+
+def _start_all(stack: State, outside: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    port = stack.ports["web"]
+    if not outside:
+        _start_servers(stack)
+    variables = {
+        **_environment(stack),
+        **outside,
+        "PORT": str(port),
+        "DJANGO_SETTINGS_MODULE": os.environ.get("DJANGO_SETTINGS_MODULE", "clinicx.settings.dev"),
+    }
+    if _is_ours_to_change(outside):
+        _prepare(variables)
+    else:
+        console.note("DATABASE_URL is another machine's: nothing is migrated, no demo clinic made.")
+    log = stack.folder / "web.log"
+    with console.step(f"Web server on port {port}"):
+        server = web.start(port=port, log=log, environment=variables)
+        stack.processes["web"] = processes.identify(server.pid)
+        stack.save()
+        status = web.wait(server, port=port, log=log)
+    if status >= 500:
+        console.note(f"The first page was answered with status {status}; {log} says why.")
+    return server
+
+
+def _start_servers(stack: State) -> None:
+    database, _ = servers.ensure(stack, settings=postgres.LASTING, keep_last=True)
+    with console.step("Roles and database"):
+        database.make_database(DATABASE)
+        script = roles.bootstrap_sql(
+            database=DATABASE,
+            app_password=stack.secrets["app"],
+            ddl_password=stack.secrets["ddl"],
+        )
+        database.run_sql(script, database=DATABASE)
+    stack.save()
+
+
+def _prepare(variables: Mapping[str, str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "manage.py", "prepare_local"], cwd=ROOT, env=os.environ | variables
+    )
+    if done.returncode != 0:
+        raise UnableToStart("The database could not be prepared; see above.")
+
+
+def _follow(stack: State, server: subprocess.Popen[bytes]) -> None:
+    log = stack.folder / "web.log"
+    expected = servers.list_running(stack)
+    checked = time.monotonic()
+    for said in logs.follow(log, position=logs.size(log)):
+        print(said, end="", flush=True)
+        if time.monotonic() - checked < 1:
+            continue
+        checked = time.monotonic()
+        if server.poll() is not None:
+            raise LocalStackError("The web server has ended; 'make run' starts it again.")
+        for name, process in expected.items():
+            if not processes.is_alive(process):
+                raise LocalStackError(f"{name} has ended; 'make run' starts it again.")
+
+
+def _stop_all_undisturbed(stack: State) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    print()
+    with console.step("Stopping"):
+        _stop_all(stack)
+
+
+def _stop_all(stack: State) -> None:
+    web.stop(stack.processes.get("web"))
+    stack.forget("web")
+    servers.stop(stack)
+
+
+def _environment(stack: State) -> dict[str, str]:
+    variables = {"SECRET_KEY": os.environ.get("SECRET_KEY") or stack.secrets["secret_key"]}
+    if not stack.cluster:
+        return variables
+    port, secrets = stack.ports[stack.cluster], stack.secrets
+    return variables | {
+        "DATABASE_URL": postgres.url(
+            user=APP_LOGIN, password=secrets["app"], port=port, database=DATABASE
+        ),
+        "DATABASE_DDL_URL": postgres.url(
+            user=DDL_LOGIN, password=secrets["ddl"], port=port, database=DATABASE
+        ),
+        "REDIS_URL": redis.url(password=secrets["redis"], port=stack.ports["redis"]),
+    }
+
+
+def _addresses_outside() -> dict[str, str]:
+    given = {name: os.environ[name] for name in ADDRESSES if os.environ.get(name)}
+    missing = [name for name in ADDRESSES if name not in given]
+    if given and missing:
+        raise UnableToStart(
+            f"{' and '.join(given)} is set, {' and '.join(missing)} is not. "
+            "Set all three to use servers of your own, or none to have them started."
+        )
+    return given
+
+
+def _is_ours_to_change(outside: Mapping[str, str]) -> bool:
+    """
+    Whether the database may be migrated and given clinics whose password everybody knows.
+
+    Somebody who has another machine's address in the environment may well have forgotten it.
+    """
+    return not outside or urlsplit(outside["DATABASE_URL"]).hostname in OURSELVES
+
+
+def _announce(stack: State, port: int, *, seconds: float) -> None:
+    places = addresses(port)
+    width = max(map(len, places))
+    console.box(
+        [
+            f"ClinicX is ready after {seconds:.1f} seconds.",
+            "",
+            *(f"{name:<{width}}   {place}" for name, place in places.items()),
+            "",
+            "At a clinic: receptionist, nurse, doctor, billing or admin.",
+            "Operators: operator. The password is clinicx for all of them.",
+        ]
+    )
+
+
+def _where(stack: State) -> str:
+    place = next(iter(addresses(stack.ports.get("web", 0)).values()))
+    return (
+        f"ClinicX is running already, at {place} "
+        "('make logs' shows what it says, 'make down' stops it)."
+    )
+
+
+@contextlib.contextmanager
+def _signals_interrupt() -> Iterator[None]:
+    """Let a polite kill and a closed terminal do what Ctrl-C does."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = {
+        number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
