@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from django.core.cache import cache
-from django.db import models, transaction
+from django.db import DEFAULT_DB_ALIAS, models, transaction
 from django.http import HttpRequest
 from django.utils.module_loading import import_string
 
@@ -68,7 +68,14 @@ def _remembered(host: str) -> Organization | None:
         organization = _ask(host)
         facts = {field: getattr(organization, field) for field in FIELDS} if organization else {}
         cache.set(key, facts, timeout=settings.RESOLVER_TTL.total_seconds())
-    return Organization.from_db("default", FIELDS, list(facts.values())) if facts else None
+    return _from_facts(facts) if facts else None
+
+
+def _from_facts(facts: dict[str, Any]) -> Organization:
+    organization = Organization(**facts)
+    organization._state.adding = False
+    organization._state.db = DEFAULT_DB_ALIAS
+    return organization
 
 
 def _ask(host: str) -> Organization | None:

@@ -35,7 +35,6 @@ _WITHOUT_TABLES = [
     "rest_framework",
     "django.contrib.humanize",
     "django.contrib.messages",
-    "django.contrib.postgres",
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
 ]

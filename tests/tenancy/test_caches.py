@@ -1,0 +1,72 @@
+"""What is remembered outside the database stays with its tenant."""
+
+from __future__ import annotations
+
+import pytest
+from django.contrib.auth.models import Permission
+from django.contrib.contenttypes.models import ContentType
+from django.core.cache import cache
+from django.db import transaction
+
+from apps.accounts.models import User
+from tenancy import cache as tenancy_cache
+from tenancy import context
+from tenancy.context import PLATFORM, ActiveTenant
+from tenancy.errors import NoActiveTenant
+from tenancy.models import Organization
+
+
+class TestMakeKey:
+    def test_names_the_organization(self, elm: Organization) -> None:
+        with context.override(elm.as_active()):
+            assert tenancy_cache.make_key("greeting", "clinicx", 1) == (
+                f"clinicx:{elm.id}:1:greeting"
+            )
+
+    def test_names_the_platform(self) -> None:
+        with context.override(PLATFORM):
+            assert tenancy_cache.make_key("greeting", "", 1) == "clinicx:platform:1:greeting"
+
+    def test_refuses_nobody(self) -> None:
+        with context.override(None), pytest.raises(NoActiveTenant):
+            tenancy_cache.make_key("greeting", "clinicx", 1)
+
+    def test_refuses_a_tenant_without_an_id(self) -> None:
+        with (
+            context.override(ActiveTenant(id=None, schema="tenant_elm")),
+            pytest.raises(NoActiveTenant, match="as_active"),
+        ):
+            tenancy_cache.make_key("greeting", "clinicx", 1)
+
+    def test_keeps_values_apart(self, elm: Organization, oak: Organization) -> None:
+        with context.override(elm.as_active()):
+            cache.set("greeting", "Elm's")
+        with context.override(oak.as_active()):
+            assert cache.get("greeting") is None
+
+
+class TestContentTypes:
+    def renumber(self, organization: Organization, *, by: int) -> None:
+        with context.override(organization.as_active()):
+            user = ContentType.objects.get(app_label="accounts", model="user")
+            with transaction.atomic():
+                Permission.objects.filter(content_type=user).update(content_type=user.pk + by)
+                ContentType.objects.filter(pk=user.pk).update(id=user.pk + by)
+            ContentType.objects.clear_cache()
+
+    def test_are_remembered_for_each_schema(
+        self, elm: Organization, oak: Organization, committed: None
+    ) -> None:
+        """Oak numbers its content types otherwise; neither is answered with the other's."""
+        self.renumber(oak, by=1_000_000)
+        try:
+            with context.override(elm.as_active()):
+                of_elm = ContentType.objects.get_for_model(User)
+            with context.override(oak.as_active()):
+                of_oak = ContentType.objects.get_for_model(User)
+                assert of_oak.pk > 1_000_000 > of_elm.pk
+                assert ContentType.objects.get_for_id(of_oak.pk) == of_oak
+            with context.override(elm.as_active()):
+                assert ContentType.objects.get_for_model(User).pk == of_elm.pk
+        finally:
+            self.renumber(oak, by=-1_000_000)

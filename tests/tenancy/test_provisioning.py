@@ -1,0 +1,187 @@
+"""Into service and out of it: all of it or nothing."""
+
+from __future__ import annotations
+
+import io
+import threading
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connections
+
+from apps.accounts.models import User
+from tenancy import context, provisioning, schemas
+from tenancy.context import PLATFORM
+from tenancy.errors import InvalidName, NameTaken, TenantNotFound, UnableToProvision
+from tenancy.models import Domain, Organization
+from tenancy.rollout import executor
+
+DDL = connections["ddl"]
+
+
+def exists(slug: str) -> tuple[bool, bool, bool]:
+    """Tell whether there are an organization, a schema and a role."""
+    schema = f"tenant_{slug}"
+    with context.override(PLATFORM):
+        return (
+            Organization.objects.filter(slug=slug).exists(),
+            schemas.exists(DDL, schema),
+            schemas.role_exists(DDL, schema),
+        )
+
+
+class TestProvision:
+    def test_makes_row_schema_role_and_tables(self, scratch: Any) -> None:
+        birch = scratch("birch", name="Birch Clinic", domain="Praxis.Birch.Example.")
+
+        assert exists("birch") == (True, True, True)
+        with context.override(birch.as_active()):
+            assert User.objects.count() == 0
+        with context.override(PLATFORM):
+            assert [domain.domain for domain in birch.domains.all()] == ["praxis.birch.example"]
+
+    def test_gives_the_role_its_own_tables_and_no_more(self, scratch: Any) -> None:
+        birch = scratch("birch")
+
+        with context.override(birch.as_active()), connections["default"].cursor() as cursor:
+            cursor.execute(
+                "SELECT DISTINCT table_schema FROM information_schema.table_privileges"
+                " WHERE grantee = current_user"
+            )
+            assert cursor.fetchall() == [("tenant_birch",)]
+
+    @pytest.mark.parametrize("slug", ["", "Elm", "elm_", "x" * 42, "admin", 'a"b'])
+    def test_refuses_names_that_are_none(self, committed: None, slug: str) -> None:
+        with pytest.raises(InvalidName):
+            provisioning.provision(slug=slug, name="Elm")
+
+    def test_refuses_a_role_that_postgresql_would_cut(self, committed: None, settings: Any) -> None:
+        settings.TENANCY_ROLE_PREFIX = "a_database_with_a_long_name"
+
+        with pytest.raises(InvalidName, match="shorter slug"):
+            provisioning.provision(slug="x" * 41, name="Too long")
+
+    def test_refuses_a_slug_that_is_taken(self, elm: Organization, committed: None) -> None:
+        with pytest.raises(NameTaken, match="'elm'"):
+            provisioning.provision(slug="elm", name="Another Elm")
+
+    def test_never_adopts_a_schema(self, committed: None) -> None:
+        """What lies in it is somebody's data."""
+        with context.override(PLATFORM), DDL.cursor() as cursor:
+            cursor.execute("CREATE SCHEMA tenant_left_behind")
+        try:
+            with pytest.raises(NameTaken, match="tenant_left_behind"):
+                provisioning.provision(slug="left-behind", name="Left behind")
+            assert exists("left_behind")[0] is False
+        finally:
+            with context.override(PLATFORM), DDL.cursor() as cursor:
+                cursor.execute("DROP SCHEMA tenant_left_behind")
+
+    def test_refuses_anothers_domain(self, scratch: Any) -> None:
+        scratch("birch", domain="praxis.example")
+
+        with pytest.raises(NameTaken, match=r"praxis\.example"):
+            provisioning.provision(slug="cedar", name="Cedar", domain="PRAXIS.example.")
+        assert exists("cedar") == (False, False, False)
+
+    @pytest.mark.parametrize("domain", ["localhost", "oak.localhost"])
+    def test_refuses_a_domain_below_the_base_domain(self, committed: None, domain: str) -> None:
+        with pytest.raises(NameTaken, match="the slug decides"):
+            provisioning.provision(slug="cedar", name="Cedar", domain=domain)
+
+    def test_leaves_nothing_when_a_step_fails(
+        self, committed: None, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        migrate = executor.migrate
+
+        def migrate_and_fail(*arguments: Any, **options: Any) -> None:
+            migrate(*arguments, **options)
+            with DDL.cursor() as cursor:
+                cursor.execute("SELECT 1/0")
+
+        monkeypatch.setattr(executor, "migrate", migrate_and_fail)
+        with pytest.raises(UnableToProvision, match="division by zero"):
+            provisioning.provision(slug="cedar", name="Cedar")
+
+        assert exists("cedar") == (False, False, False)
+
+    def test_makes_one_of_two_at_once(self, scratch: Any) -> None:
+        errors: list[Exception] = []
+
+        def sign_up() -> None:
+            try:
+                provisioning.provision(slug="birch", name="The other")
+            except NameTaken as error:
+                errors.append(error)
+            finally:
+                connections.close_all()
+
+        other = threading.Thread(target=sign_up)
+        other.start()
+        try:
+            scratch("birch")
+        except NameTaken as error:
+            errors.append(error)
+        other.join()
+
+        assert len(errors) == 1
+        assert exists("birch") == (True, True, True)
+
+
+class TestDelete:
+    def test_leaves_nothing(self, committed: None) -> None:
+        birch = provisioning.provision(slug="birch", name="Birch", domain="birch.example")
+
+        provisioning.delete(birch)
+
+        assert exists("birch") == (False, False, False)
+        with context.override(PLATFORM):
+            assert not Domain.objects.filter(domain="birch.example").exists()
+
+    def test_may_be_run_again(self, committed: None) -> None:
+        birch = provisioning.provision(slug="birch", name="Birch")
+
+        provisioning.delete(birch)
+        provisioning.delete(birch)
+
+        assert exists("birch") == (False, False, False)
+
+
+class TestGetBySlug:
+    def test_names_those_that_there_are(
+        self, elm: Organization, oak: Organization, committed: None
+    ) -> None:
+        with pytest.raises(TenantNotFound, match=r"'nowhere'.*elm, oak.*create_tenant"):
+            provisioning.get_by_slug("nowhere")
+
+
+class TestCreateTenantCommand:
+    def test_says_where_it_answers(self, committed: None) -> None:
+        out = io.StringIO()
+        call_command("create_tenant", "birch", name="Birch", domain="birch.example", stdout=out)
+        provisioning.delete(provisioning.get_by_slug("birch"))
+
+        assert "birch.localhost and birch.example" in out.getvalue()
+
+    def test_turns_refusals_into_sentences(self, elm: Organization, committed: None) -> None:
+        with pytest.raises(CommandError, match="exists already"):
+            call_command("create_tenant", "elm", name="Elm")
+
+
+class TestDeleteTenantCommand:
+    def test_wants_the_slug_typed(self, scratch: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        scratch("birch")
+        monkeypatch.setattr("builtins.input", lambda prompt: "brich")
+
+        with pytest.raises(CommandError, match="nothing was deleted"):
+            call_command("delete_tenant", "birch")
+        assert exists("birch") == (True, True, True)
+
+    def test_deletes_what_was_typed(self, committed: None, monkeypatch: pytest.MonkeyPatch) -> None:
+        provisioning.provision(slug="birch", name="Birch")
+        monkeypatch.setattr("builtins.input", lambda prompt: "birch")
+
+        call_command("delete_tenant", "birch", stdout=io.StringIO())
+
+        assert exists("birch") == (False, False, False)
