@@ -28,8 +28,9 @@ port {port}
 requirepass {password}
 save ""
 appendonly no
-daemonize no
+daemonize yes
 dir "{folder}"
+logfile "{folder}/log"
 pidfile "{folder}/redis.pid"
 """
 
@@ -75,27 +76,24 @@ class Server:
     def at(self, port: int) -> Server:
         return replace(self, port=port)
 
-    def start(self, *, patience: float = 10) -> None:
+    def start(self, *, patience: float = 3) -> None:
         """Start, and return once it answers."""
         self.folder.mkdir(exist_ok=True)
         self._write_settings()
         logs.limit(self.log)
         mark = logs.size(self.log)
-        with self.log.open("ab") as log:
-            started = subprocess.Popen(
-                [str(self.build.program), str(self.folder / "redis.conf")],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                # Ctrl-C in the terminal is for whoever started us, who stops us in turn.
-                start_new_session=True,
-            )
-        process = processes.identify(started.pid)
+        # It leaves our session by itself: Ctrl-C in the terminal is not for it.
+        done = subprocess.run(
+            [str(self.build.program), str(self.folder / "redis.conf")],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+        )
         deadline = time.monotonic() + patience
         while not self.answers():
-            if started.poll() is not None or time.monotonic() > deadline:
-                processes.stop(process, name="Redis", patience=2)
-                said = logs.since(self.log, mark)
+            if done.returncode != 0 or time.monotonic() > deadline:
+                stop(self.folder)
+                said = logs.since(self.log, mark) or done.stdout
                 raise UnableToStart(f"{self.build} did not start:\n{said}")
             time.sleep(0.01)
 

@@ -47,4 +47,4 @@ def _call(command: str, *arguments: str, **options: Any) -> None:
 
 def _ensure_operator() -> None:
     if not User.objects.filter(username=OPERATOR).exists():
-        User.objects.create_superuser(OPERATOR, password=PASSWORD, display_name="Operator")
+        User.objects.create_superuser(OPERATOR, password=PASSWORD)
