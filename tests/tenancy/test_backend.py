@@ -6,7 +6,7 @@ import io
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import psycopg
@@ -318,13 +318,13 @@ class TestOtherProtocols:
     @pytest.mark.parametrize("is_atomic", [False, True])
     def test_copy(self, elm_is_active: Organization, is_atomic: bool) -> None:
         out = io.BytesIO()
-        with transaction.atomic() if is_atomic else _nothing():
-            with (
-                connection.cursor() as cursor,
-                cursor.copy(f"COPY ({WHERE}) TO STDOUT") as copy,
-            ):
-                for block in copy:
-                    out.write(block)
+        with (
+            transaction.atomic() if is_atomic else nullcontext(),
+            connection.cursor() as cursor,
+            cursor.copy(f"COPY ({WHERE}) TO STDOUT") as copy,
+        ):
+            for block in copy:
+                out.write(block)
 
         assert out.getvalue().decode().strip() == "\t".join(expected(elm_is_active))
 
@@ -408,8 +408,3 @@ class TestDjangoTenantsVocabulary:
             with oak:
                 assert where() == expected(oak)
             assert where() == expected(elm)
-
-
-@contextmanager
-def _nothing() -> Iterator[None]:
-    yield

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -28,13 +27,13 @@ def migrate_schemas(*arguments: str, **options: Any) -> str:
 
 
 @pytest.fixture
-def birch(scratch: Any) -> Iterator[Organization]:
-    """Birch is one migration behind: fhir's last was never run there."""
+def birch(scratch: Any) -> Organization:
+    """Birch is one migration behind: that of the sessions was never run there."""
     organization = scratch("birch")
     with context.override(organization.as_active()), DDL.cursor() as cursor:
         cursor.execute("DELETE FROM django_migrations WHERE app = 'sessions'")
         cursor.execute("DROP TABLE django_session")
-    yield organization
+    return organization
 
 
 class TestListMissing:
