@@ -68,6 +68,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "clinicx.api.middleware.NeverStored",
 ]
 ROOT_URLCONF = "clinicx.urls.tenant"
 PUBLIC_SCHEMA_URLCONF = "clinicx.urls.public"
@@ -145,11 +146,45 @@ STORAGES = {
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authentication.SessionAuthentication"],
-    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_PERMISSION_CLASSES": ["clinicx.api.permissions.ModelPermissions"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
-    "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
+    "DEFAULT_FILTER_BACKENDS": ["clinicx.api.parameters.DeclaredParameters"],
+    "DEFAULT_PAGINATION_CLASS": "clinicx.api.pagination.Pages",
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "clinicx.api.problems.handle",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "ClinicX",
+    "DESCRIPTION": "The patients of one clinic and their charts, named as in FHIR R4.",
+    "VERSION": "1",
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "DEFAULT_GENERATOR_CLASS": "clinicx.api.schema.Generator",
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "clinicx.api.schema.add_problems",
+    ],
+    # Several resources have a `status`, each with codes of its own.
+    "ENUM_NAME_OVERRIDES": {
+        "AllergyClinicalStatusEnum": "apps.chart.codes.AllergyClinicalStatus",
+        "AllergyVerificationStatusEnum": "apps.chart.codes.AllergyVerificationStatus",
+        "ConditionCategoryEnum": "apps.chart.codes.ConditionCategory",
+        "ConditionClinicalStatusEnum": "apps.chart.codes.ConditionClinicalStatus",
+        "ConditionVerificationStatusEnum": "apps.chart.codes.ConditionVerificationStatus",
+        "EncounterStatusEnum": "apps.chart.codes.EncounterStatus",
+        "ImmunizationStatusEnum": "apps.chart.codes.ImmunizationStatus",
+        "MedicationRequestStatusEnum": "apps.chart.codes.MedicationRequestStatus",
+        "ObservationCategoryEnum": "apps.chart.codes.ObservationCategory",
+        "ObservationStatusEnum": "apps.chart.codes.ObservationStatus",
+    },
+    # The description holds nothing of any clinic, so nobody has to sign in for it.
+    "SERVE_AUTHENTICATION": [],
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "SERVE_INCLUDE_SCHEMA": False,
+    # Our own files, and no badge from a validator elsewhere.
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "SWAGGER_UI_SETTINGS": {"deepLinking": True, "validatorUrl": None},
 }
 
 LOGGING = {

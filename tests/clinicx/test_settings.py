@@ -1,0 +1,64 @@
+"""Production starts with everything that it needs, or not at all."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+COMPLETE = {
+    "DJANGO_SETTINGS_MODULE": "clinicx.settings.production",
+    "SECRET_KEY": "x9" * 30 + "!%&abcdefghij",
+    "BASE_DOMAIN": "clinicx.example",
+    "DATABASE_URL": "postgres://clinicx_app:secret@127.0.0.1:1/clinicx",
+    "DATABASE_DDL_URL": "postgres://clinicx_ddl_login:secret@127.0.0.1:1/clinicx",
+    "REDIS_URL": "redis://127.0.0.1:1/0",
+}
+
+
+def check_deploy(environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "manage.py", "check", "--deploy", "--fail-level", "WARNING"],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+class TestProduction:
+    def test_passes_djangos_own_checks(self) -> None:
+        result = check_deploy(COMPLETE)
+
+        assert result.returncode == 0, result.stderr
+
+    @pytest.mark.parametrize(
+        "name", ["SECRET_KEY", "BASE_DOMAIN", "DATABASE_URL", "DATABASE_DDL_URL", "REDIS_URL"]
+    )
+    def test_does_not_start_without(self, name: str) -> None:
+        result = check_deploy({key: value for key, value in COMPLETE.items() if key != name})
+
+        assert result.returncode != 0
+        assert f"{name} is not set" in result.stderr
+
+    def test_has_no_demo_sign_ins(self) -> None:
+        result = subprocess.run(
+            [
+                sys.executable,
+                "-c",
+                "from clinicx.settings import production as p;"
+                "assert p.CLINICX_DEMO_SIGN_INS == [];"
+                "assert 'clinicx.local' not in p.INSTALLED_APPS;"
+                "assert 'Basic' not in str(p.REST_FRAMEWORK)",
+            ],
+            cwd=ROOT,
+            env={"PATH": os.environ["PATH"], **COMPLETE},
+            check=False,
+        )
+
+        assert result.returncode == 0
