@@ -59,7 +59,7 @@ def _dispatch(options: argparse.Namespace) -> int:
         case "reset":
             return _reset(folders, is_sure=options.yes)
         case "status":
-            return _show_status(folders)
+            _show_status(folders)
         case "logs":
             return _show_logs(dev)
         case "shell":
@@ -77,7 +77,7 @@ def _reset(folders: list[Path], *, is_sure: bool) -> int:
     print("This deletes the local clinics with all their patients, users and settings:")
     for folder in existing:
         stack_state = state.load(folder)
-        for place in {folder, stack_state.home or folder}:
+        for place in dict.fromkeys((folder, stack_state.home or folder)):
             print(f"  {place}")
     if not is_sure and _ask("Type 'reset' to go on: ") != "reset":
         print("Nothing was deleted.")
@@ -96,7 +96,7 @@ def _ask(question: str) -> str:
         return ""
 
 
-def _show_status(folders: list[Path]) -> int:
+def _show_status(folders: list[Path]) -> None:
     is_serving = False
     for folder in folders:
         current = state.load(folder)
@@ -115,7 +115,6 @@ def _show_status(folders: list[Path]) -> int:
             )
     if not is_serving:
         print("ClinicX is not running; 'make run' starts it.")
-    return 0 if is_serving else 1
 
 
 def _show_logs(folder: Path) -> int:
