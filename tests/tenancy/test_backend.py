@@ -186,6 +186,14 @@ class TestNobodyActive:
 
         assert sent == []
 
+    def test_opens_no_connection(self, committed: None) -> None:
+        wrapper = DatabaseWrapper(connection.settings_dict)
+
+        with context.override(None), pytest.raises(NoActiveTenant):
+            wrapper.cursor()
+
+        assert wrapper.connection is None
+
     def test_is_what_a_bare_thread_finds(self, elm_is_active: Organization) -> None:
         errors: list[BaseException] = []
 
@@ -253,6 +261,18 @@ class TestChangeInTransaction:
                         cursor.execute("SELECT 1/0")
                 assert where() == expected(oak)
             assert where() == expected(elm_is_active)
+
+    def test_that_was_rolled_back_does_not_stop_the_commit(
+        self, elm_is_active: Organization, oak: Organization
+    ) -> None:
+        with transaction.atomic():
+            query()
+            savepoint = transaction.savepoint()
+            with context.override(oak.as_active(), in_transaction=True):
+                query()
+                transaction.savepoint_rollback(savepoint)
+
+        assert where() == expected(elm_is_active)
 
     def test_survives_a_rollback_by_hand(
         self, elm_is_active: Organization, oak: Organization
@@ -346,8 +366,8 @@ class TestOtherProtocols:
 
     def test_a_named_cursor_lives_in_its_transaction(self, elm_is_active: Organization) -> None:
         with transaction.atomic(), connection.chunked_cursor() as cursor:
-            cursor.execute(WHERE)
-            assert cursor.fetchone() == expected(elm_is_active)
+            cursor.execute(f"{WHERE}, (SELECT bool_or(is_holdable) FROM pg_cursors)")
+            assert cursor.fetchone() == (*expected(elm_is_active), False)
 
     def test_a_named_cursor_is_refused_outside(self, elm_is_active: Organization) -> None:
         with pytest.raises(NotSupportedError, match="atomic"):
