@@ -1,0 +1,49 @@
+"""What the isolation tests stand on: looks at the server that do not go through the product."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import psycopg
+import pytest
+from django.db import connection
+
+from tenancy import context
+from tests.fixtures import servers
+
+
+@pytest.fixture(scope="session")
+def database(django_db_setup: None) -> str:
+    """The database's name, with which the names of its roles begin."""
+    return servers.database_name()
+
+
+@pytest.fixture(scope="session")
+def superuser(database: str) -> Iterator[psycopg.Connection[Any]]:
+    """A connection to which privileges do not apply, for asking the catalogue."""
+    address = os.environ["DATABASE_SUPERUSER_URL"]
+    with psycopg.connect(address, dbname=database, autocommit=True) as server:
+        yield server
+
+
+@pytest.fixture
+def bare_login(database: str) -> Iterator[psycopg.Connection[Any]]:
+    """The application's login as it is before anybody says for whom it works."""
+    with psycopg.connect(servers.database_url(database, "app"), autocommit=True) as server:
+        yield server
+
+
+@pytest.fixture
+def wire(committed: None, superuser: psycopg.Connection[Any]) -> Callable[[], Any]:
+    """A function that returns when our connection last said anything, as the server saw it."""
+    with context.override(context.PLATFORM):
+        connection.ensure_connection()
+    question = "SELECT state_change FROM pg_catalog.pg_stat_activity WHERE pid = %s"
+
+    def last_heard() -> Any:
+        pid = connection.connection.info.backend_pid
+        return superuser.execute(question, [pid]).fetchone()
+
+    return last_heard

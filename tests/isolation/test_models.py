@@ -1,0 +1,307 @@
+"""What is Elm's is never Oak's: every model, whichever way its table is reached."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import pytest
+from django.db import IntegrityError, ProgrammingError, connection, models, transaction
+
+from tenancy import context, router
+from tenancy.context import Target
+from tenancy.errors import NoActiveTenant
+from tenancy.models import Organization
+from tests.isolation.rows import World, snapshot
+from tests.isolation.verdicts import INSUFFICIENT_PRIVILEGE, sqlstate_of
+
+TENANT_MODELS = router.list_models(tenants=True)
+SHARED_MODELS = router.list_models(shared=True)
+FOREIGN_KEYS = [
+    field
+    for model in TENANT_MODELS
+    for field in model._meta.concrete_fields
+    if isinstance(field, models.ForeignKey)
+]
+MANNERS: dict[str, Callable[[], AbstractContextManager[None]]] = {
+    "autocommit": nullcontext,
+    "atomic": transaction.atomic,
+}
+
+# Numbers that no row of anybody has, so that finding one is finding Elm's.
+ELMS_NUMBERS = 900_000_000
+
+
+def each(name: str, registered: list[Any]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize(
+        name, registered, ids=lambda each: getattr(each, "_meta", each).__str__()
+    )
+
+
+each_tenant_model = each("model", TENANT_MODELS)
+
+
+def at(organization: Organization) -> Any:
+    return context.override(organization.as_active())
+
+
+def table_of(model: type[models.Model], schema: str) -> str:
+    return f'"{schema}"."{model._meta.db_table}"'
+
+
+@each("model", [*TENANT_MODELS, *SHARED_MODELS])
+def test_every_table_can_be_made_a_row_of(
+    model: type[models.Model], in_elm: Organization, elm: Organization
+):
+    """
+    The factory under all these tests knows every model, those of the platform too.
+    """
+    target: Target = elm.as_active() if router.is_tenants(model) else context.PLATFORM
+
+    with context.override(target):
+        row = World("canary").get(model)
+
+        assert model._base_manager.filter(pk=row.pk).exists()
+
+
+class TestRow:
+    @each_tenant_model
+    def test_made_in_elm_is_seen_in_elm(self, model: type[models.Model], in_elm: Organization):
+        row = World("elmcanary", first_pk=ELMS_NUMBERS).get(model)
+
+        assert model._base_manager.filter(pk=row.pk).count() == 1
+
+    @each_tenant_model
+    def test_made_in_elm_is_not_seen_in_oak(
+        self, model: type[models.Model], in_elm: Organization, oak: Organization
+    ):
+        """
+        Every row that Oak has, of this model and of those it points to, is as it was.
+        """
+        with at(oak):
+            before = snapshot(TENANT_MODELS)
+
+        World("elmcanary", first_pk=ELMS_NUMBERS).get(model)
+
+        with at(oak):
+            assert snapshot(TENANT_MODELS) == before
+
+    @each_tenant_model
+    def test_made_in_elm_is_not_seen_on_the_platform(
+        self, model: type[models.Model], in_elm: Organization
+    ):
+        row = World("elmcanary", first_pk=ELMS_NUMBERS).get(model)
+
+        with context.override(context.PLATFORM):
+            found = model._base_manager.filter(pk=row.pk)
+            if router.is_shared(model):
+                assert not found.exists()
+            else:
+                with pytest.raises(ProgrammingError, match="does not exist"):
+                    found.exists()
+
+    @each_tenant_model
+    def test_of_elm_cannot_be_changed_or_deleted_from_oak(
+        self, model: type[models.Model], in_elm: Organization, oak: Organization
+    ):
+        row = World("elmcanary", first_pk=ELMS_NUMBERS).get(model)
+        before = snapshot([model])
+        column = model._meta.concrete_fields[-1].name
+
+        with at(oak):
+            same = model._base_manager.filter(pk=row.pk)
+            updated = same.update(**{column: getattr(row, column)})
+            deleted, _ = same.delete()
+
+        assert (updated, deleted) == (0, 0)
+        assert snapshot([model]) == before
+
+    @pytest.mark.parametrize("field", FOREIGN_KEYS, ids=str)
+    def test_cannot_point_at_a_row_of_the_other_clinic(
+        self, field: models.ForeignKey[Any, Any], in_elm: Organization, oak: Organization
+    ):
+        row = World("elmcanary", first_pk=ELMS_NUMBERS).get(field.model)
+        with at(oak):
+            oaks = World("oakcanary", first_pk=2 * ELMS_NUMBERS).get(field.related_model)
+
+        field.model._base_manager.filter(pk=row.pk).update(**{field.attname: oaks.pk})
+
+        with pytest.raises(IntegrityError), connection.cursor() as cursor:
+            cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+
+
+class TestTable:
+    """The name of a table, as the ORM writes it, means that of whoever is active."""
+
+    @pytest.mark.parametrize("manner", MANNERS)
+    @each_tenant_model
+    def test_is_the_clinics_own(
+        self,
+        model: type[models.Model],
+        manner: str,
+        committed: None,
+        elm: Organization,
+        oak: Organization,
+    ):
+        for clinic in (elm, oak, elm):
+            with at(clinic):
+                found = self._find(model, manner)
+
+            assert found == f"{clinic.schema_name}.{model._meta.db_table}"
+
+    @pytest.mark.parametrize("manner", MANNERS)
+    @each_tenant_model
+    def test_is_the_platforms_or_none_on_the_platform(
+        self, model: type[models.Model], manner: str, committed: None, elm: Organization
+    ):
+        with context.override(context.PLATFORM):
+            found = self._find(model, manner)
+
+        public = f"public.{model._meta.db_table}"
+        assert found == (public if router.is_shared(model) else None)
+
+    def _find(self, model: type[models.Model], manner: str) -> str | None:
+        question = """
+            SELECT class.relnamespace::regnamespace::text || '.' || class.relname
+              FROM pg_catalog.pg_class AS class
+             WHERE class.oid = to_regclass(%s)
+        """
+        with MANNERS[manner](), connection.cursor() as cursor:
+            cursor.execute(question, [f'"{model._meta.db_table}"'])
+            row = cursor.fetchone()
+        return row[0] if row else None
+
+
+class TestQualifiedName:
+    """PostgreSQL itself refuses another clinic's table, whoever writes its full name."""
+
+    @pytest.mark.parametrize("manner", MANNERS)
+    @each_tenant_model
+    def test_of_elm_is_refused_in_oak(
+        self,
+        model: type[models.Model],
+        manner: str,
+        committed: None,
+        elm: Organization,
+        oak: Organization,
+    ):
+        with at(oak):
+            code = sqlstate_of(_select, table_of(model, elm.schema_name), manner)
+
+        assert code == INSUFFICIENT_PRIVILEGE
+
+    @each_tenant_model
+    def test_of_elm_is_refused_on_the_platform(
+        self,
+        model: type[models.Model],
+        committed: None,
+        elm: Organization,
+    ):
+        with context.override(context.PLATFORM):
+            code = sqlstate_of(_select, table_of(model, elm.schema_name))
+
+        assert code == INSUFFICIENT_PRIVILEGE
+
+    @each_tenant_model
+    def test_of_elm_is_allowed_in_elm(
+        self, model: type[models.Model], committed: None, elm: Organization
+    ):
+        """
+        The statement that is refused elsewhere is a good one.
+        """
+        with at(elm):
+            _select(table_of(model, elm.schema_name))
+
+
+def _select(table: str, manner: str = "autocommit") -> None:
+    with MANNERS[manner](), connection.cursor() as cursor:
+        cursor.execute(f"SELECT * FROM {table}")
+
+
+def _copy(model: type[models.Model]) -> None:
+    with connection.cursor() as cursor, cursor.copy(f'COPY "{model._meta.db_table}" TO STDOUT'):
+        pass
+
+
+def _raw_cursor(model: type[models.Model]) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(f'SELECT * FROM "{model._meta.db_table}"')
+
+
+def _stream(model: type[models.Model]) -> None:
+    with connection.cursor() as cursor:
+        list(cursor.stream(f'SELECT * FROM "{model._meta.db_table}"'))
+
+
+def _executemany(model: type[models.Model]) -> None:
+    with connection.cursor() as cursor:
+        cursor.executemany(f'SELECT %s FROM "{model._meta.db_table}"', [[1], [2]])
+
+
+@transaction.atomic
+def _atomic(model: type[models.Model]) -> None:
+    list(model._base_manager.all())
+
+
+@transaction.atomic
+def _savepoint(model: type[models.Model]) -> None:
+    with transaction.atomic():
+        list(model._base_manager.all())
+
+
+@transaction.atomic
+def _locked(model: type[models.Model]) -> None:
+    list(model._base_manager.select_for_update())
+
+
+WAYS: dict[str, Callable[[type[models.Model]], Any]] = {
+    "all": lambda model: list(model._base_manager.all()),
+    "iterator": lambda model: list(model._base_manager.iterator()),
+    "count": lambda model: model._base_manager.count(),
+    "exists": lambda model: model._base_manager.exists(),
+    "aggregate": lambda model: model._base_manager.aggregate(models.Count("pk")),
+    "raw": lambda model: list(model._base_manager.raw(f'SELECT * FROM "{model._meta.db_table}"')),
+    "explain": lambda model: model._base_manager.all().explain(),
+    # Past a model's own save(), which may refuse an empty row before it asks for SQL.
+    "save": lambda model: models.Model.save(model(), force_insert=True),
+    "bulk_create": lambda model: model._base_manager.bulk_create([model()]),
+    "update": lambda model: model._base_manager.update(
+        **{model._meta.concrete_fields[-1].name: None}
+    ),
+    "delete": lambda model: model._base_manager.all().delete(),
+    "refresh": lambda model: model(pk=1).refresh_from_db(),
+    "select_for_update": _locked,
+    "atomic": _atomic,
+    "savepoint": _savepoint,
+    "raw cursor": _raw_cursor,
+    "executemany": _executemany,
+    "stream": _stream,
+    "copy": _copy,
+    "owner's address": lambda model: list(model._base_manager.using("ddl")),
+}
+
+
+class TestNobody:
+    @pytest.mark.parametrize("way", WAYS)
+    @each("model", router.list_models(shared=True, tenants=True))
+    def test_is_active_so_nothing_is_sent(
+        self, model: type[models.Model], way: str, wire: Callable[[], Any]
+    ):
+        heard = wire()
+
+        with pytest.raises(NoActiveTenant):
+            WAYS[way](model)
+
+        assert wire() == heard
+
+    def test_is_noticed_when_something_is_sent(self, wire: Callable[[], Any], elm: Organization):
+        """
+        What the test above asks the server would have told it of a single statement.
+        """
+        heard = wire()
+
+        with at(elm):
+            _select("pg_catalog.pg_class")
+
+        assert wire() != heard
