@@ -14,6 +14,8 @@ from tenancy.errors import NameTaken, TenantNotFound, UnableToMigrate, UnableToP
 from tenancy.models import Domain, Organization
 from tenancy.rollout import executor
 
+UNDEFINED_TABLE = "42P01"  # PostgreSQL, appendix A
+
 
 def get_by_slug(slug: str) -> Organization:
     """Return the organization, or raise TenantNotFound naming those that there are."""
@@ -55,7 +57,7 @@ def provision(*, slug: str, name: str, domain: str | None = None) -> Organizatio
                 schemas.create(connection, schema)
                 executor.migrate(organization.as_active())
         except (DatabaseError, UnableToMigrate) as error:
-            raise UnableToProvision(f"{slug!r} could not be created: {error}") from error
+            raise UnableToProvision(f"{slug!r} could not be created: {_why(error)}") from error
     return organization
 
 
@@ -77,6 +79,12 @@ def delete(organization: Organization) -> None:
             raise UnableToProvision(
                 f"{organization.slug!r} could not be deleted: {error}"
             ) from error
+
+
+def _why(error: Exception) -> str:
+    if getattr(error.__cause__, "sqlstate", None) == UNDEFINED_TABLE:
+        return "the public schema lacks tables. Type: manage.py migrate_schemas --shared"
+    return str(error)
 
 
 def _check_free(*, slug: str, schema: str, host: str | None) -> None:

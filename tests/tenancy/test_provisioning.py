@@ -106,6 +106,16 @@ class TestProvision:
 
         assert exists("cedar") == (False, False, False)
 
+    def test_says_what_to_type_when_public_is_empty(self, committed: None) -> None:
+        with context.override(PLATFORM), DDL.cursor() as cursor:
+            cursor.execute("ALTER TABLE tenancy_organization RENAME TO tenancy_elsewhere")
+        try:
+            with pytest.raises(UnableToProvision, match="migrate_schemas --shared"):
+                provisioning.provision(slug="cedar", name="Cedar")
+        finally:
+            with context.override(PLATFORM), DDL.cursor() as cursor:
+                cursor.execute("ALTER TABLE tenancy_elsewhere RENAME TO tenancy_organization")
+
     def test_makes_one_of_two_at_once(self, scratch: Any) -> None:
         errors: list[Exception] = []
 
