@@ -9,3 +9,9 @@ class ChartConfig(AppConfig):
     name = "apps.chart"
     label = "chart"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from apps.chart.page import contribute
+        from apps.patients.page import add_contributor
+
+        add_contributor(contribute)
