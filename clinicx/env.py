@@ -30,3 +30,11 @@ def boolean(name: str, default: bool) -> bool:
             return False
         case other:
             raise ImproperlyConfigured(f"{name}={other!r}; use 'True' or 'False'.")
+
+
+def integer(name: str, default: int) -> int:
+    value = text(name, str(default))
+    try:
+        return int(value)
+    except ValueError:
+        raise ImproperlyConfigured(f"{name}={value!r}; use a whole number.") from None
