@@ -104,7 +104,7 @@ AUTH_PASSWORD_VALIDATORS = [
 LOGIN_URL = "accounts:sign_in"
 LOGIN_REDIRECT_URL = "/"
 LOGOUT_REDIRECT_URL = LOGIN_URL
-SESSION_ENGINE = "django.contrib.sessions.backends.db"
+SESSION_ENGINE = "apps.accounts.sessions"
 SESSION_COOKIE_AGE = 12 * 60 * 60  # a working day
 SESSION_COOKIE_SAMESITE = "Lax"
 CSRF_COOKIE_HTTPONLY = True
@@ -168,13 +168,11 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "AllergyClinicalStatusEnum": "apps.chart.codes.AllergyClinicalStatus",
         "AllergyVerificationStatusEnum": "apps.chart.codes.AllergyVerificationStatus",
-        "ConditionCategoryEnum": "apps.chart.codes.ConditionCategory",
         "ConditionClinicalStatusEnum": "apps.chart.codes.ConditionClinicalStatus",
         "ConditionVerificationStatusEnum": "apps.chart.codes.ConditionVerificationStatus",
         "EncounterStatusEnum": "apps.chart.codes.EncounterStatus",
         "ImmunizationStatusEnum": "apps.chart.codes.ImmunizationStatus",
         "MedicationRequestStatusEnum": "apps.chart.codes.MedicationRequestStatus",
-        "ObservationCategoryEnum": "apps.chart.codes.ObservationCategory",
         "ObservationStatusEnum": "apps.chart.codes.ObservationStatus",
     },
     # The description holds nothing of any clinic, so nobody has to sign in for it.

@@ -1,0 +1,1 @@
+"""What the API's resources have in common, whichever noun they are about."""

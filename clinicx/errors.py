@@ -1,0 +1,38 @@
+"""
+What does a request get that no view answers? The API a problem, people a page.
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from django.http import HttpRequest, HttpResponse
+from django.views import defaults
+
+from clinicx.api import problems
+
+_API = "/api/"
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    if request.path.startswith(_API):
+        return problems.answer(request, HTTPStatus.BAD_REQUEST)
+    return defaults.bad_request(request, exception)
+
+
+def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
+    if request.path.startswith(_API):
+        return problems.answer(request, HTTPStatus.FORBIDDEN)
+    return defaults.permission_denied(request, exception)
+
+
+def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    if request.path.startswith(_API):
+        return problems.answer(request, HTTPStatus.NOT_FOUND)
+    return defaults.page_not_found(request, exception)
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    if request.path.startswith(_API):
+        return problems.answer(request, HTTPStatus.INTERNAL_SERVER_ERROR)
+    return defaults.server_error(request)
