@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import uuid
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
 from apps.patients.fields import ExactJSONField
@@ -50,13 +51,15 @@ class ImportedResource(models.Model):
     """
     A row of this clinic that came from elsewhere. It has the row's own id.
 
-    The digest is that of the source's JSON when it was last written, so that what has
-    not changed there is left alone here, whatever staff have done to it since.
+    The last digest is that of the source's JSON when it was last written, so that what
+    has not changed there is left alone here, whatever staff have done to it since.
+    Practitioners and organizations come again and again in slightly different words; of
+    those every digest is kept, and no version is written twice.
     """
 
     id = models.UUIDField(primary_key=True, editable=False)
     resource_type = models.CharField(max_length=64)
-    digest = models.BinaryField(max_length=16)
+    digests = ArrayField(models.UUIDField(), default=list)
     imported_at = models.DateTimeField()
 
     class Meta:

@@ -38,6 +38,11 @@ def dumps(value: Any) -> bytes:
     return orjson.dumps(value, default=_number)
 
 
+def dumps_sorted(value: Any) -> bytes:
+    """Return JSON that is the same for equal values, whatever the order of their keys."""
+    return orjson.dumps(value, default=_number, option=orjson.OPT_SORT_KEYS)
+
+
 def loads(text: str | bytes) -> Any:
     """Return what JSON says, its fractions as Decimal. NaN and Infinity are no JSON."""
     return json.loads(text, parse_float=Decimal, parse_constant=_refuse_constant)

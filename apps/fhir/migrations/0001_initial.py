@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import apps.patients.fields
+import django.contrib.postgres.fields
 import django.db.models.deletion
 import uuid
 from django.db import migrations, models
@@ -22,7 +23,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.UUIDField(editable=False, primary_key=True, serialize=False)),
                 ('resource_type', models.CharField(max_length=64)),
-                ('digest', models.BinaryField(max_length=16)),
+                ('digests', django.contrib.postgres.fields.ArrayField(base_field=models.UUIDField(), default=list, size=None)),
                 ('imported_at', models.DateTimeField()),
             ],
             options={

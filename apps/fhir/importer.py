@@ -1,0 +1,720 @@
+"""
+How files of FHIR become rows of the active clinic, all of a file or nothing of it.
+
+A file goes through four steps, a chunk at a time: every entry is validated; each is
+recognised as a row that exists or given a new id; every reference is replaced by the row
+it means; and what is new or changed is written, in the order of the foreign keys. Any
+problem rolls the file's transaction back. Files of NDJSON that refer to each other in
+both directions share one.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+from typing import Any, TypeAlias
+from uuid import UUID
+
+from django.db import DatabaseError, connection, models, transaction
+
+from apps.fhir import identity, mapping, references, sources, validation
+from apps.fhir.identity import Identity
+from apps.fhir.mapping import Mapped
+from apps.fhir.mapping.elements import Unmappable, check_lengths, is_same, linked
+from apps.fhir.models import ImportedResource, RawResource, SourceName
+from apps.fhir.normalisation import normalise
+from apps.fhir.problems import Problem, at
+from apps.fhir.references import Target
+from apps.fhir.sources import DIRECTORY, Entry, Kind, Source, UnreadableFile
+from apps.patients import mrn
+from apps.patients.models import Patient
+
+Json: TypeAlias = dict[str, Any]
+
+# Two imports into one clinic wait for each other: both may bring the same practitioner.
+LOCK = "LOCK TABLE fhir_importedresource IN SHARE ROW EXCLUSIVE MODE"
+
+# How many versions of a practitioner are remembered besides the last.
+_DIGESTS_KEPT = 50
+
+# Enough to see what is wrong with a file; the rest is counted.
+MOST_PROBLEMS = 50
+
+# Where a resource without a table of ours names its patient, likeliest first.
+_PATIENT_ELEMENTS = ["patient", "subject", "beneficiary", "individual", "for"]
+
+
+class Outcome(Enum):
+    NEW = "new"
+    CHANGED = "changed"
+    UNCHANGED = "unchanged"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+
+
+@dataclass(slots=True)
+class FileResult:
+    """What became of one file."""
+
+    label: str
+    counts: Counter[tuple[str, Outcome]] = field(default_factory=Counter)
+    problems: list[Problem] = field(default_factory=list)
+    more_problems: int = 0
+
+    @property
+    def is_refused(self) -> bool:
+        return bool(self.problems)
+
+    @property
+    def only_lacks_others(self) -> bool:
+        """Return whether the file may be fine once other files are in."""
+        return self.is_refused and all(problem.is_dangling for problem in self.problems)
+
+    def add(self, problems: Iterable[Problem]) -> None:
+        for problem in problems:
+            if len(self.problems) < MOST_PROBLEMS:
+                self.problems.append(problem)
+            else:
+                self.more_problems += 1
+
+    def skip_what_was_not_written(self) -> None:
+        written = [key for key in self.counts if key[1] is not Outcome.FAILED]
+        for resource_type, outcome in written:
+            count = self.counts.pop((resource_type, outcome))
+            self.counts[resource_type, Outcome.SKIPPED] += count
+
+
+class _Refused(Exception):
+    """Leaves a file's transaction, so that it is rolled back."""
+
+
+def run(
+    files: list[Source],
+    *,
+    now: datetime,
+    base: str = "",
+    dry_run: bool = False,
+    on_bytes: Callable[[int], None] = lambda size: None,
+) -> Iterator[FileResult]:
+    """
+    Import `files` into the active clinic; yield what became of each as soon as it is known.
+
+    A file that lacks only what another may bring is tried again after the others. `base`
+    is the address of the server that relative references of these files mean. With
+    `dry_run` everything is done and nothing remains.
+    """
+    with ExitStack() as stack:
+        if dry_run:
+            stack.enter_context(_rolled_back())
+        waiting: list[_Unit] = [
+            *(_Unit([each], now, base) for each in files if each.kind is Kind.BUNDLE),
+            *_units_of_ndjson([each for each in files if each.kind is Kind.NDJSON], now, base),
+        ]
+        while waiting:
+            put_aside = []
+            for unit in waiting:
+                unit.import_all(on_bytes)
+                if unit.only_lacks_others:
+                    put_aside.append(unit)
+                else:
+                    yield from unit.results
+            if len(put_aside) == len(waiting):
+                for unit in put_aside:
+                    yield from unit.results
+                return
+            waiting = put_aside
+            on_bytes = _count_nothing  # these bytes were counted the first time
+
+
+@contextmanager
+def _rolled_back() -> Iterator[None]:
+    with transaction.atomic():
+        yield
+        transaction.set_rollback(True)
+
+
+def _count_nothing(size: int) -> None:
+    """Take the place of `on_bytes` when a file is read again."""
+
+
+# A unit is what one transaction imports
+
+
+class _Unit:
+    """Files that come in together or not at all: a bundle, or some NDJSON."""
+
+    def __init__(
+        self, files: list[Source], now: datetime, base: str, coming: frozenset[int] = frozenset()
+    ) -> None:
+        self.files = files
+        self.now = now
+        self.base = base
+        self.results: list[FileResult] = []
+        #: Fingerprints of the addresses that these files bring, sooner or later.
+        self._coming = coming
+        #: Those of them that something written already refers to.
+        self._promised: set[int] = set()
+
+    @property
+    def only_lacks_others(self) -> bool:
+        refused = [result for result in self.results if result.is_refused]
+        return bool(refused) and all(result.only_lacks_others for result in refused)
+
+    def import_all(self, on_bytes: Callable[[int], None]) -> None:
+        """Write everything, or report why nothing was written."""
+        self.results = [FileResult(source.label) for source in self.files]
+        self._promised.clear()
+        try:
+            with transaction.atomic():
+                with connection.cursor() as cursor:
+                    cursor.execute(LOCK)
+                for source, result in zip(self.files, self.results, strict=True):
+                    self._import_file(source, result, on_bytes)
+                if self._is_refused():
+                    raise _Refused
+                connection.check_constraints()
+        except _Refused:
+            self._say_that_nothing_was_written()
+        except DatabaseError as error:
+            self.results[-1].add([Problem(_reason(error))])
+            self._say_that_nothing_was_written()
+
+    def promise(self, name: str) -> UUID | None:
+        """Return the id that a resource will have which comes later; None if it does not."""
+        fingerprint = identity.fingerprint(name)
+        if fingerprint not in self._coming:
+            return None
+        self._promised.add(fingerprint)
+        return identity.new_id(name)
+
+    def is_promised(self, name: str) -> bool:
+        return identity.fingerprint(name) in self._promised
+
+    def _import_file(
+        self, source: Source, result: FileResult, on_bytes: Callable[[int], None]
+    ) -> None:
+        try:
+            for entries, size in _read(source):
+                chunk = _Chunk(entries, self)
+                chunk.validate()
+                # After a problem nothing will be kept: the rest is only looked at.
+                if not self._is_refused():
+                    chunk.recognise_and_resolve()
+                    chunk.map()
+                    if not chunk.problems:
+                        chunk.write()
+                result.add(chunk.problems)
+                result.counts.update(chunk.counts)
+                on_bytes(size)
+        except UnreadableFile as error:
+            result.add([error.problem])
+
+    def _is_refused(self) -> bool:
+        return any(result.is_refused for result in self.results)
+
+    def _say_that_nothing_was_written(self) -> None:
+        for result in self.results:
+            result.skip_what_was_not_written()
+            if not result.is_refused:
+                result.add([Problem("was left out with the file that it refers to")])
+
+
+def _read(source: Source) -> Iterator[tuple[list[Entry], int]]:
+    if source.kind is Kind.NDJSON:
+        yield from sources.read_lines(source)
+    else:
+        yield sources.read_bundle(source), source.size
+
+
+def _reason(error: DatabaseError) -> str:
+    """Return what PostgreSQL objected to, without the values that it quotes."""
+    diagnosis = getattr(error.__cause__, "diag", None)
+    constraint = getattr(diagnosis, "constraint_name", None)
+    state = getattr(diagnosis, "sqlstate", None)
+    if state == "55P03":
+        return "another import into this clinic is running; try again when it has ended"
+    return f"the database refused it ({constraint or state or type(error).__name__})"
+
+
+def _units_of_ndjson(files: list[Source], now: datetime, base: str) -> list[_Unit]:
+    """
+    Return the units that NDJSON files form.
+
+    Each file is one, unless it refers to a file that comes after it: then all up to that
+    one are, as neither can be written without the other.
+    """
+    brought: dict[int, int] = {}
+    wanted = []
+    for position, source in enumerate(files):
+        wanted.append(_scan(source, position, base, brought))
+
+    units, start = [], 0
+    while start < len(files):
+        end = position = start
+        while position <= end:
+            end = max([end, *(brought[name] for name in wanted[position] if name in brought)])
+            position += 1
+        coming = frozenset(name for name, file in brought.items() if start <= file <= end)
+        units.append(_Unit(files[start : end + 1], now, base, coming))
+        start = end + 1
+    return units
+
+
+def _scan(source: Source, position: int, base: str, brought: dict[int, int]) -> set[int]:
+    """Add what a file brings to `brought`; return what it refers to and nothing has brought."""
+    wanted: set[int] = set()
+    try:
+        for entries, _ in sources.read_lines(source):
+            for entry in entries:
+                source_id = entry.resource.get("id")
+                if isinstance(source_id, str):
+                    name = references.address_name(entry.resource_type, source_id, base=base)
+                    brought[identity.fingerprint(name)] = position
+                for reference in references.find(entry.resource):
+                    named = references.name_of(reference.text, base=base)
+                    if named:
+                        wanted.add(identity.fingerprint(named))
+    except UnreadableFile:
+        pass  # the import will come to this line, too, and report it
+    return {name for name in wanted if name not in brought}
+
+
+# A chunk is what is in memory together
+
+
+@dataclass(slots=True)
+class _Incoming:
+    """One entry on its way to become rows."""
+
+    entry: Entry
+    identity: Identity
+    digest: UUID
+    base: str
+    target: Target
+    outcome: Outcome = Outcome.NEW
+    row: Any = None
+    parts: list[Any] = field(default_factory=list)
+
+    @property
+    def resource(self) -> Json:
+        return self.entry.resource
+
+    @property
+    def resource_type(self) -> str:
+        return self.target.resource_type
+
+    @property
+    def is_to_be_written(self) -> bool:
+        return self.outcome in (Outcome.NEW, Outcome.CHANGED)
+
+
+class _Chunk:
+    """Entries that are recognised, resolved and written together, with a few statements."""
+
+    def __init__(self, entries: list[Entry], unit: _Unit) -> None:
+        self._entries = entries
+        self._unit = unit
+        self._incoming: list[_Incoming] = []
+        #: What the entries are called, by fullUrl and by name.
+        self._local: dict[str, list[_Incoming]] = defaultdict(list)
+        #: What rows of this clinic are called, and the digests of what they were made of.
+        self._known: dict[str, set[Target]] = defaultdict(set)
+        self._digests: dict[UUID, list[UUID]] = {}
+        self._directory: dict[str, Json] = {}
+
+    @property
+    def problems(self) -> list[Problem]:
+        return [problem for entry in self._entries for problem in entry.problems]
+
+    @property
+    def counts(self) -> Counter[tuple[str, Outcome]]:
+        outcomes = {id(each.entry): each.outcome for each in self._incoming}
+        return Counter(
+            (
+                entry.resource_type,
+                Outcome.FAILED if entry.problems else outcomes.get(id(entry), Outcome.SKIPPED),
+            )
+            for entry in self._entries
+        )
+
+    # Step 1
+
+    def validate(self) -> None:
+        for entry in self._entries:
+            if not entry.problems:
+                for problem in validation.check(entry.resource):
+                    entry.complain(problem.reason, problem.path)
+
+    # Step 2
+
+    def recognise_and_resolve(self) -> None:
+        for entry in self._entries:
+            if not entry.problems:
+                self._receive(entry)
+        self._look_up_names()
+        taken: set[UUID] = set()
+        for incoming in self._incoming:
+            self._recognise(incoming, taken)
+        for incoming in self._incoming:
+            if incoming.is_to_be_written:
+                self._resolve(incoming)
+
+    def _receive(self, entry: Entry) -> None:
+        base = references.base_of(entry.full_url) or self._unit.base
+        names = Identity(entry, base=base)
+        digest = identity.digest(entry)
+        entry.resource = normalise(entry.resource)
+        target = Target(entry.resource_type, identity.new_id(names.primary))
+        incoming = _Incoming(entry, names, digest, base, target)
+        self._incoming.append(incoming)
+        for name in {entry.full_url, *names.names} - {""}:
+            self._local[name].append(incoming)
+
+    def _look_up_names(self) -> None:
+        """Ask once for every name in the chunk, and once per type whether the rows exist."""
+        names = {name for incoming in self._incoming for name in incoming.identity.names}
+        for incoming in self._incoming:
+            names.update(filter(None, [_condition_of(incoming)]))
+            for reference in references.find(incoming.resource):
+                if reference.text not in self._local:
+                    named = references.name_of(reference.text, base=incoming.base)
+                    names.update(filter(None, [named]))
+
+        rows = SourceName.objects.filter(name__in=names).values_list(
+            "name", "resource_id", "resource__resource_type", "resource__digests"
+        )
+        found = [(name, Target(kind, key), digests) for name, key, kind, digests in rows]
+        existing = _existing({target for _, target, _ in found})
+        for name, target, digests in found:
+            if target in existing:
+                self._known[name].add(target)
+                self._digests[target.id] = digests
+
+    def _recognise(self, incoming: _Incoming, taken: set[UUID]) -> None:
+        entry = incoming.entry
+        if entry.if_none_exist:
+            self._recognise_by_condition(incoming)
+            return
+        found = self._known.get(incoming.identity.address, set())
+        if not found:
+            matches = [self._known.get(name, set()) for name in incoming.identity.matching]
+            found = {match for match in set().union(*matches) if match.id not in taken}
+        if len(found) > 1:
+            entry.complain(
+                "belongs to more than one resource of this clinic",
+                f"{entry.resource_type}.identifier",
+            )
+            return
+        if found:
+            incoming.target = next(iter(found))
+            self._refuse_a_stranger(incoming)
+        if incoming.target.id in taken:
+            entry.complain("is the same resource as another entry", entry.resource_type)
+        taken.add(incoming.target.id)
+        incoming.outcome = self._outcome(incoming)
+        address = incoming.identity.address
+        if incoming.target.id != identity.new_id(address) and self._unit.is_promised(address):
+            entry.complain("was referred to before it came, and is known here under another id")
+
+    def _recognise_by_condition(self, incoming: _Incoming) -> None:
+        """Leave alone what is there already, as ifNoneExist asks."""
+        name = _condition_of(incoming)
+        if name is None:
+            incoming.entry.complain(
+                "is not identifier=system|value, the one condition that can be followed",
+                "request.ifNoneExist",
+            )
+            return
+        found = self._known.get(name, set())
+        if len(found) > 1:
+            incoming.entry.complain("is true of more than one resource", "request.ifNoneExist")
+        elif found:
+            incoming.target = next(iter(found))
+            incoming.outcome = Outcome.UNCHANGED
+
+    def _refuse_a_stranger(self, incoming: _Incoming) -> None:
+        """Patient/1 of one server is not Patient/1 of another: do not write over a person."""
+        source_id = incoming.resource.get("id", "")
+        if incoming.resource_type != "Patient" or references.is_global(source_id):
+            return
+        known = SourceName.objects.filter(
+            resource=incoming.target.id, name__startswith="Patient?identifier="
+        ).values_list("name", flat=True)
+        if identity.are_strangers(incoming.identity.names[1:], known):
+            incoming.entry.complain(
+                "has no identifier in common with the patient who has this id here; if the file "
+                "comes from another server, name that server with --source",
+                "Patient.identifier",
+            )
+
+    def _outcome(self, incoming: _Incoming) -> Outcome:
+        digests = self._digests.get(incoming.target.id)
+        if digests is None:
+            return Outcome.NEW
+        seen = digests if incoming.resource_type in DIRECTORY else digests[-1:]
+        return Outcome.UNCHANGED if incoming.digest in seen else Outcome.CHANGED
+
+    # Step 3
+
+    def _resolve(self, incoming: _Incoming) -> None:
+        """Put the row that it means in the place of every reference."""
+        inside = references.contained_ids(incoming.resource)
+        for reference in references.find(incoming.resource):
+            text, path = reference.text, at(incoming.resource_type, reference.steps)
+            if reference.is_internal:
+                if text not in inside:
+                    incoming.entry.complain("refers to nothing contained", path)
+                continue
+            targets = self._targets(text, incoming.base)
+            if len(targets) == 1:
+                reference.holder["reference"] = str(targets.pop())
+            elif targets:
+                incoming.entry.complain("is true of more than one resource", path)
+            else:
+                kind = references.type_of(text)
+                incoming.entry.complain(
+                    f"refers to a {kind} that is neither in this file nor in this clinic",
+                    path,
+                    is_dangling=True,
+                )
+
+    def _targets(self, text: str, base: str) -> set[Target]:
+        if text in self._local:
+            return {incoming.target for incoming in self._local[text]}
+        name = references.name_of(text, base=base)
+        if name is None:
+            return set()
+        targets = {incoming.target for incoming in self._local.get(name, [])}
+        targets |= self._known.get(name, set())
+        if not targets and (promised := self._unit.promise(name)):
+            return {Target(references.type_of(text), promised)}
+        return targets
+
+    # Step 4
+
+    def map(self) -> None:
+        """Make rows of what is new or changed."""
+        chosen = [each for each in self._incoming if each.is_to_be_written]
+        self._merge_directory([each for each in chosen if each.outcome is Outcome.CHANGED])
+        self._describe(chosen)
+        for incoming in chosen:
+            if incoming.is_to_be_written and not incoming.entry.problems:
+                try:
+                    self._map(incoming)
+                except Unmappable as error:
+                    incoming.entry.complain(error.problem.reason, incoming.resource_type)
+
+    def _map(self, incoming: _Incoming) -> None:
+        mapped = mapping.TYPES.get(incoming.resource_type)
+        if mapped is None:
+            incoming.row = _raw(incoming)
+            return
+        described = self._directory.get
+        incoming.row, incoming.parts = mapped.read(
+            incoming.resource, incoming.target.id, lambda text: described(text, {})
+        )
+        if mapped.patient and incoming.row.patient_id is None:
+            path = f"{incoming.resource_type}.{mapped.patient}"
+            incoming.entry.complain("must refer to a Patient", path)
+        for row in (incoming.row, *incoming.parts):
+            check_lengths(row)
+
+    def _merge_directory(self, changed: list[_Incoming]) -> None:
+        """
+        Lay a new version of a practitioner or place over the one that is here.
+
+        Each bundle repeats what it needs of them, so an element that one leaves out is not
+        gone. What says nothing new is unchanged.
+        """
+        changed = [each for each in changed if each.resource_type in DIRECTORY]
+        if not changed:
+            return
+        stored = _stored(changed)
+        for incoming in changed:
+            before = stored[incoming.target.id]
+            news = {name: value for name, value in incoming.resource.items() if name != "id"}
+            after = {**before, **news}
+            incoming.entry.resource = after
+            if is_same(after, before):
+                incoming.outcome = Outcome.UNCHANGED
+
+    def _describe(self, chosen: list[_Incoming]) -> None:
+        """Have at hand the organizations and medications that a row repeats a name of."""
+        here = {str(each.target): each.resource for each in self._incoming}
+        wanted = set()
+        for incoming in chosen:
+            for element in ("serviceProvider", "medicationReference"):
+                wanted.add(incoming.resource.get(element, {}).get("reference", ""))
+        elsewhere = [
+            UUID(key)
+            for kind, _, key in (text.partition("/") for text in wanted - here.keys())
+            if kind in ("Organization", "Medication")
+        ]
+        self._directory = {text: here[text] for text in wanted & here.keys()}
+        if elsewhere:
+            for row in RawResource.objects.filter(pk__in=elsewhere):
+                self._directory[f"{row.resource_type}/{row.pk}"] = row.content
+
+    def write(self) -> None:
+        chosen: dict[str, list[_Incoming]] = defaultdict(list)
+        for incoming in self._incoming:
+            if incoming.is_to_be_written:
+                is_mapped = incoming.resource_type in mapping.TYPES
+                chosen[incoming.resource_type if is_mapped else ""].append(incoming)
+        for resource_type, mapped in mapping.TYPES.items():
+            if chosen[resource_type]:
+                _write_mapped(mapped, chosen[resource_type])
+        _upsert(RawResource, chosen[""])
+        self._write_names()
+
+    def _write_names(self) -> None:
+        """Write down by what these resources will be recognised."""
+        digested = [
+            each
+            for each in self._incoming
+            if each.is_to_be_written or each.digest not in self._digests.get(each.target.id, [])
+        ]
+        digested = [each for each in digested if not each.entry.if_none_exist or each.row]
+        ImportedResource.objects.bulk_create(
+            [self._imported(incoming) for incoming in digested],
+            update_conflicts=True,
+            unique_fields=["id"],
+            update_fields=["digests", "imported_at"],
+        )
+        changed = [
+            each.target.id
+            for each in self._incoming
+            if each.outcome is Outcome.CHANGED and each.resource_type not in DIRECTORY
+        ]
+        if changed:
+            SourceName.objects.filter(resource__in=changed, name__contains="?identifier=").delete()
+        SourceName.objects.bulk_create(
+            [
+                SourceName(name=name, resource_id=incoming.target.id)
+                for incoming in self._incoming
+                for name in incoming.identity.names
+                if incoming.target.id in changed or incoming.target not in self._known[name]
+            ],
+            ignore_conflicts=True,
+        )
+
+    def _imported(self, incoming: _Incoming) -> ImportedResource:
+        before = []
+        if incoming.resource_type in DIRECTORY:
+            before = self._digests.get(incoming.target.id, [])[-_DIGESTS_KEPT:]
+        return ImportedResource(
+            id=incoming.target.id,
+            resource_type=incoming.resource_type,
+            digests=[*before, incoming.digest],
+            imported_at=self._unit.now,
+        )
+
+
+def _condition_of(incoming: _Incoming) -> str | None:
+    """Return the name that an entry's ifNoneExist asks for."""
+    if not incoming.entry.if_none_exist:
+        return None
+    conditional = f"{incoming.resource_type}?{incoming.entry.if_none_exist}"
+    return references.name_of(conditional, base="")
+
+
+def _existing(targets: Iterable[Target]) -> set[Target]:
+    """Return those of `targets` whose rows are there: staff may have deleted some."""
+    keys: dict[str, list[UUID]] = defaultdict(list)
+    for target in targets:
+        keys[target.resource_type].append(target.id)
+    existing = set()
+    for resource_type, wanted in keys.items():
+        model = _model(resource_type)
+        found = model._default_manager.filter(pk__in=wanted).values_list("pk", flat=True)
+        existing.update(Target(resource_type, key) for key in found)
+    return existing
+
+
+def _model(resource_type: str) -> type[models.Model]:
+    mapped = mapping.TYPES.get(resource_type)
+    return mapped.model if mapped else RawResource
+
+
+def _stored(incoming: list[_Incoming]) -> dict[UUID, Json]:
+    """Return the FHIR of the directory's rows that these entries are versions of."""
+    stored = {}
+    keys = [each.target.id for each in incoming]
+    for raw in RawResource.objects.filter(pk__in=keys):
+        stored[raw.pk] = raw.content
+    practitioner = mapping.TYPES["Practitioner"]
+    rows = practitioner.model._default_manager.filter(pk__in=keys).prefetch_related("identifiers")
+    for row in rows:
+        stored[row.pk] = {
+            "resourceType": "Practitioner",
+            **practitioner.write(row, row.identifiers.all()),  # type: ignore[attr-defined]  # of any model
+        }
+    return stored
+
+
+def _raw(incoming: _Incoming) -> RawResource:
+    content = {**incoming.resource, "id": str(incoming.target.id)}
+    return RawResource(
+        id=incoming.target.id,
+        resource_type=incoming.resource_type,
+        patient_id=_patient_of(incoming.resource),
+        content=content,
+    )
+
+
+def _patient_of(resource: Json) -> UUID | None:
+    """Return whose chart a resource belongs in, None if it is nobody's or several people's."""
+    for element in _PATIENT_ELEMENTS:
+        link = resource.get(element)
+        if isinstance(link, dict) and (key := linked(link, "Patient")):
+            return key
+    named = {linked(each.holder, "Patient") for each in references.find(resource)}
+    named.discard(None)
+    return named.pop() if len(named) == 1 else None
+
+
+def _write_mapped(mapped: Mapped, chosen: list[_Incoming]) -> None:
+    if mapped.model is Patient:
+        _number(chosen)
+    _upsert(mapped.model, chosen)
+    changed = [each.target.id for each in chosen if each.outcome is Outcome.CHANGED]
+    for model, owner in mapped.parts.items():
+        if changed:
+            model._default_manager.filter(**{f"{owner}__in": changed}).delete()
+        parts = [part for each in chosen for part in each.parts if isinstance(part, model)]
+        model._default_manager.bulk_create(parts)
+
+
+def _number(chosen: list[_Incoming]) -> None:
+    """Give each new patient a record number, and each known one its own again."""
+    known = dict(
+        Patient.objects.filter(
+            pk__in=[each.target.id for each in chosen if each.outcome is Outcome.CHANGED]
+        ).values_list("pk", "mrn")
+    )
+    new = [each for each in chosen if each.target.id not in known]
+    for incoming, number in zip(new, mrn.next_mrns(len(new)), strict=True):
+        incoming.row.mrn = number
+    for incoming in chosen:
+        incoming.row.mrn = known.get(incoming.target.id, incoming.row.mrn)
+
+
+def _upsert(model: type[models.Model], chosen: list[_Incoming]) -> None:
+    """Insert what is new and write over what has changed."""
+    rows: dict[Outcome, list[Any]] = {Outcome.NEW: [], Outcome.CHANGED: []}
+    for incoming in chosen:
+        rows[incoming.outcome].append(incoming.row)
+    model._default_manager.bulk_create(rows[Outcome.NEW])
+    if rows[Outcome.CHANGED]:
+        kept = {"id", "mrn", "created_at"}
+        columns = [each.name for each in model._meta.concrete_fields if each.name not in kept]
+        model._default_manager.bulk_create(
+            rows[Outcome.CHANGED],
+            update_conflicts=True,
+            unique_fields=["id"],
+            update_fields=columns,
+        )
