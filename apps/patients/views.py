@@ -35,7 +35,7 @@ class StaffRequest(HttpRequest):
 @never_cache
 @vary_on_headers("HX-Request")
 def patient_list(request: StaffRequest) -> HttpResponse:
-    text = request.GET.get("q", "").strip()
+    text = request.GET.get("q", "").replace("\x00", "").strip()
     found = Paginator(search(queries.in_list(), text), ROWS_A_PAGE)
     shown = found.get_page(request.GET.get("page"))
     content = {
