@@ -9,7 +9,7 @@ import os
 import sys
 from pathlib import Path
 
-from clinicx.local import console, logs, processes, servers, stack, state
+from clinicx.local import console, logs, processes, servers, shell, stack, state
 from clinicx.local.errors import AlreadyRunning, LocalStackError
 
 DESCRIPTION = """\
@@ -63,7 +63,7 @@ def _dispatch(options: argparse.Namespace) -> int:
         case "logs":
             return _show_logs(dev)
         case "shell":
-            return stack.shell(dev, clinic=options.clinic)
+            return shell.open_psql(dev, clinic=options.clinic)
         case "manage":
             return stack.manage(dev, options.arguments)
     return 0
@@ -151,8 +151,8 @@ def _parser() -> argparse.ArgumentParser:
     reset.add_argument("--yes", action="store_true", help="do not ask")
     verbs.add_parser("status", help="say what runs, where, and how much memory it has")
     verbs.add_parser("logs", help="show what the web server said, and what it goes on to say")
-    shell = verbs.add_parser("shell", help="open psql")
-    shell.add_argument("clinic", nargs="?", help="as this clinic, 'elm' for example")
+    psql = verbs.add_parser("shell", help="open psql")
+    psql.add_argument("clinic", nargs="?", help="as this clinic, 'elm' for example")
     manage = verbs.add_parser("manage", help="run manage.py, with the servers started if need be")
     manage.add_argument("arguments", nargs=argparse.REMAINDER)
     return parser

@@ -101,11 +101,10 @@ def down(folder: Path) -> bool:
     stack = state.load(folder)
     runner = stack.processes.get("runner")
     found = is_running(stack) or bool(servers.list_running(stack))
-    if runner != processes.identify(os.getpid()):
-        processes.signal(runner, signal.SIGTERM)
-        # It stops the rest by itself, in the right order.
-        if not processes.wait(runner, patience=40):
-            processes.signal(runner, signal.SIGKILL)
+    # It stops the rest by itself, in the right order.
+    processes.signal(runner, signal.SIGTERM)
+    if not processes.wait(runner, patience=40):
+        processes.signal(runner, signal.SIGKILL)
     _stop_all(state.load(folder))
     return found
 
@@ -117,42 +116,27 @@ def reset(folder: Path) -> None:
         state.remove(state.load(folder))
 
 
+@contextlib.contextmanager
+def borrowed_servers(folder: Path) -> Iterator[dict[str, str]]:
+    """Yield the servers' addresses; start them if they do not run, then stop them again."""
+    outside = _addresses_outside()
+    stack = state.prepare(folder)
+    with state.lock(folder, "running", wait=False) as is_ours:
+        if outside or not is_ours or is_running(stack):
+            yield _environment(state.load(folder)) | outside
+            return
+        try:
+            _start_servers(stack)
+            yield _environment(stack)
+        finally:
+            servers.stop(stack)
+
+
 def manage(folder: Path, arguments: list[str]) -> int:
     """Run manage.py with the stack's servers, for as long as that takes; return its status."""
-    outside = _addresses_outside()
-    with contextlib.ExitStack() as cleanup:
-        stack = state.prepare(folder)
-        if not outside and not cleanup.enter_context(state.lock(folder, "running", wait=False)):
-            stack = state.load(folder)
-        elif not outside and not is_running(stack):
-            cleanup.callback(_stop_all, stack)
-            _start_servers(stack)
+    with borrowed_servers(folder) as variables:
         command = [sys.executable, "manage.py", *arguments]
-        return subprocess.run(
-            command, cwd=ROOT, env=os.environ | _environment(stack) | outside
-        ).returncode
-
-
-def shell(folder: Path, *, clinic: str | None) -> int:
-    """Open psql as the role of `clinic` and on its path; return psql's status."""
-    stack = state.load(folder)
-    address = os.environ.get("DATABASE_URL") or _environment(stack).get("DATABASE_URL")
-    if not address:
-        raise LocalStackError("There is no database yet: type 'make run' first.")
-    parts = urlsplit(address)
-    database = parts.path.lstrip("/")
-    schema = f"tenant_{clinic.replace('-', '_')}" if clinic else "public"
-    role = roles.name(database, schema if clinic else "platform")
-    program = postgres.find(flavour=None, last=stack.cluster).folder / "psql"
-    command = [str(program), "-h", parts.hostname or "", "-p", str(parts.port or 5432)]
-    return subprocess.run(
-        [*command, "-U", parts.username or "", "-d", database],
-        env=os.environ
-        | {
-            "PGPASSWORD": parts.password or "",
-            "PGOPTIONS": f"-c role={role} -c search_path={schema},public",
-        },
-    ).returncode
+        return subprocess.run(command, cwd=ROOT, env=os.environ | variables).returncode
 
 
 def is_running(stack: State) -> bool:
@@ -177,12 +161,15 @@ def _serving(folder: Path, *, port: int) -> Iterator[tuple[State, subprocess.Pop
     state.prepare(folder)
     with state.lock(folder, "running", wait=False) as is_ours, _signals_interrupt():
         stack = state.load(folder)
-        if not is_ours or is_running(stack):
+        if is_running(stack):
             raise AlreadyRunning(_where(stack))
+        if not is_ours:
+            raise AlreadyRunning("Another command of this folder is at work; wait for its end.")
         began = time.monotonic()
         # What a killed `make run` left behind; its servers are used again.
         web.stop(stack.processes.get("web"))
-        ports.require_free(port, name="Port", remedy=f"make run PORT={port + 1}")
+        other = port + 1 if 1024 <= port < 65535 else 8000
+        ports.require_free(port, name="Port", remedy=f"make run PORT={other}")
         stack.processes = {"runner": processes.identify(os.getpid())}
         stack.ports["web"] = port
         stack.is_background = False
@@ -294,7 +281,7 @@ def _addresses_outside() -> dict[str, str]:
     missing = [name for name in ADDRESSES if name not in given]
     if given and missing:
         raise UnableToStart(
-            f"{' and '.join(given)} is set, {' and '.join(missing)} is not. "
+            f"Set: {', '.join(given)}. Missing: {', '.join(missing)}. "
             "Set all three to use servers of your own, or none to have them started."
         )
     return given

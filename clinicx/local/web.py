@@ -26,6 +26,7 @@ ACCESS_LOG_FORMAT = '%(t)s %({host}i)s "%(m)s %(U)s" %(s)s %(B)s bytes %(M)s ms'
 def start(*, port: int, log: Path, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
     """Start gunicorn; it may take a second or two until it answers: see `wait`."""
     logs.limit(log)
+    log.touch(mode=0o600)
     arguments = [
         APPLICATION,
         f"--bind={ports.HOST}:{port}",

@@ -20,7 +20,7 @@ def _no_servers_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-def _make_project() -> Path:
+def make_project() -> Path:
     """Make a folder that everybody can enter, unlike pytest's own; its name has a space."""
     folder = Path(tempfile.mkdtemp(prefix="clinicx local "))
     folder.chmod(0o755)
@@ -30,7 +30,7 @@ def _make_project() -> Path:
 @pytest.fixture
 def project() -> Iterator[Path]:
     """A project's folder."""
-    folder = _make_project()
+    folder = make_project()
     yield folder
     shutil.rmtree(folder)
 
@@ -46,7 +46,7 @@ def made(project: Path) -> Iterator[State]:
 @pytest.fixture(scope="session")
 def shared() -> Iterator[State]:
     """One stack for all tests that stop and kill its servers: it must survive them all."""
-    project = _make_project()
+    project = make_project()
     shared = state.prepare(project / "dev")
     yield shared
     stack.reset(shared.folder)
