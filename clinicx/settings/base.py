@@ -185,6 +185,32 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_SETTINGS": {"deepLinking": True, "validatorUrl": None},
 }
 
+# The look of the admin, in the colours of apps/ui/static/ui/tokens.css
+
+UNFOLD = {
+    "SITE_SYMBOL": "cardiology",
+    "SITE_FAVICONS": [
+        {"rel": "icon", "type": "image/svg+xml", "href": "clinicx.admin.favicon"},
+    ],
+    "SHOW_VIEW_ON_SITE": False,
+    "BORDER_RADIUS": "8px",
+    "COLORS": {
+        "primary": {
+            "50": "#f0f9fa",
+            "100": "#ddeff2",
+            "200": "#b6d6dc",
+            "300": "#9bdde9",
+            "400": "#74ccdc",
+            "500": "#2b8ea1",
+            "600": "#0b6274",
+            "700": "#084c5b",
+            "800": "#0a4a59",
+            "900": "#12343c",
+            "950": "#05242b",
+        },
+    },
+}
+
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,

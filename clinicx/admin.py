@@ -1,0 +1,28 @@
+"""What do operators see on the base domain? Tenancy's admin, in the look of the project."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.http import HttpRequest
+from django.templatetags.static import static
+from unfold.admin import ModelAdmin, TabularInline
+
+from apps.ui.sites import platform_site
+from tenancy.admin import DomainInline as _DomainInline
+from tenancy.admin import OrganizationAdmin as _OrganizationAdmin
+from tenancy.models import Organization
+
+site = platform_site
+
+
+def favicon(request: HttpRequest) -> str:
+    return static("ui/favicon.svg")
+
+
+class DomainInline(_DomainInline, TabularInline):  # type: ignore[misc]  # untyped
+    pass
+
+
+@admin.register(Organization, site=site)
+class OrganizationAdmin(_OrganizationAdmin, ModelAdmin):  # type: ignore[misc]  # untyped
+    inlines = (DomainInline,)
