@@ -205,10 +205,10 @@ class _Unit:
                 if not self._is_refused():
                     chunk.recognise_and_resolve()
                     chunk.map()
-                    if not chunk.problems:
-                        chunk.write()
                 result.add(chunk.problems)
                 result.counts.update(chunk.counts)
+                if not self._is_refused():
+                    chunk.write()
                 on_bytes(size)
         except UnreadableFile as error:
             result.add([error.problem])
@@ -324,6 +324,8 @@ class _Chunk:
         #: What rows of this clinic are called, and the digests of what they were made of.
         self._known: dict[str, set[Target]] = defaultdict(set)
         self._digests: dict[UUID, list[UUID]] = {}
+        #: Names of entries with problems: that others refer to them is not one more.
+        self._broken: set[str] = set()
         self._directory: dict[str, Json] = {}
 
     @property
@@ -353,7 +355,9 @@ class _Chunk:
 
     def recognise_and_resolve(self) -> None:
         for entry in self._entries:
-            if not entry.problems:
+            if entry.problems:
+                self._broken |= _rough_names(entry, base=self._unit.base)
+            else:
                 self._receive(entry)
         self._look_up_names()
         taken: set[UUID] = set()
@@ -474,6 +478,8 @@ class _Chunk:
                 reference.holder["reference"] = str(targets.pop())
             elif targets:
                 incoming.entry.complain("is true of more than one resource", path)
+            elif self._is_broken(text, incoming.base):
+                incoming.outcome = Outcome.SKIPPED
             else:
                 kind = references.type_of(text)
                 incoming.entry.complain(
@@ -481,6 +487,9 @@ class _Chunk:
                     path,
                     is_dangling=True,
                 )
+
+    def _is_broken(self, text: str, base: str) -> bool:
+        return bool({text, references.name_of(text, base=base)} & self._broken)
 
     def _targets(self, text: str, base: str) -> set[Target]:
         if text in self._local:
@@ -506,7 +515,8 @@ class _Chunk:
                 try:
                     self._map(incoming)
                 except Unmappable as error:
-                    incoming.entry.complain(error.problem.reason, incoming.resource_type)
+                    path = error.problem.path or incoming.resource_type
+                    incoming.entry.complain(error.problem.reason, path)
 
     def _map(self, incoming: _Incoming) -> None:
         mapped = mapping.TYPES.get(incoming.resource_type)
@@ -517,9 +527,6 @@ class _Chunk:
         incoming.row, incoming.parts = mapped.read(
             incoming.resource, incoming.target.id, lambda text: described(text, {})
         )
-        if mapped.patient and incoming.row.patient_id is None:
-            path = f"{incoming.resource_type}.{mapped.patient}"
-            incoming.entry.complain("must refer to a Patient", path)
         for row in (incoming.row, *incoming.parts):
             check_lengths(row)
 
@@ -614,6 +621,15 @@ class _Chunk:
         )
 
 
+def _rough_names(entry: Entry, *, base: str) -> set[str]:
+    """Return what an entry may be called that is not sound enough to be named."""
+    source_id = entry.resource.get("id")
+    base = references.base_of(entry.full_url) or base
+    if not isinstance(source_id, str):
+        return {entry.full_url}
+    return {entry.full_url, references.address_name(entry.resource_type, source_id, base=base)}
+
+
 def _condition_of(incoming: _Incoming) -> str | None:
     """Return the name that an entry's ifNoneExist asks for."""
     if not incoming.entry.if_none_exist:
@@ -627,7 +643,7 @@ def _existing(targets: Iterable[Target]) -> set[Target]:
     keys: dict[str, list[UUID]] = defaultdict(list)
     for target in targets:
         keys[target.resource_type].append(target.id)
-    existing = set()
+    existing: set[Target] = set()
     for resource_type, wanted in keys.items():
         model = _model(resource_type)
         found = model._default_manager.filter(pk__in=wanted).values_list("pk", flat=True)

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import Any, BinaryIO, TypeAlias
+from typing import Any, BinaryIO, TypeAlias, TypeGuard
 
 from apps.fhir.problems import Problem
 from apps.patients.fields import loads
@@ -80,10 +80,16 @@ class Source:
     def open(self) -> BinaryIO:
         """Return the content from its beginning."""
         if self.stream is not None:
-            self.stream.seek(0)
             # Whoever closes this leaves ours open, for the next time.
-            return os.fdopen(os.dup(self.stream.fileno()), "rb")
+            again = os.dup(self.stream.fileno())
+            os.lseek(again, 0, os.SEEK_SET)
+            return os.fdopen(again, "rb")
         return self.path.open("rb")
+
+    def close(self) -> None:
+        """Let go of what came on standard input."""
+        if self.stream is not None:
+            self.stream.close()
 
 
 @dataclass(slots=True)
@@ -223,7 +229,7 @@ def _broken(index: int, reason: str) -> Entry:
     return entry
 
 
-def _has_type(resource: Any) -> bool:
+def _has_type(resource: Any) -> TypeGuard[Json]:
     return isinstance(resource, dict) and isinstance(resource.get("resourceType"), str)
 
 

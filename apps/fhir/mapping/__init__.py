@@ -32,8 +32,6 @@ class Mapped:
     write: Callable[[Any, Any], Json]
     # Each part's model, and its foreign key to the row.
     parts: dict[type[models.Model], str] = field(default_factory=dict)
-    # The element that must name the patient.
-    patient: str = ""
 
 
 TYPES: dict[str, Mapped] = {
@@ -49,36 +47,26 @@ TYPES: dict[str, Mapped] = {
         patient.write,
         parts={kind.model: "patient" for kind in patient.PARTS},
     ),
-    "Encounter": Mapped(
-        chart_models.Encounter, chart.read_encounter, chart.write_encounter, patient="subject"
-    ),
-    "Condition": Mapped(
-        chart_models.Condition, chart.read_condition, chart.write_condition, patient="subject"
-    ),
+    "Encounter": Mapped(chart_models.Encounter, chart.read_encounter, chart.write_encounter),
+    "Condition": Mapped(chart_models.Condition, chart.read_condition, chart.write_condition),
     "AllergyIntolerance": Mapped(
         chart_models.AllergyIntolerance,
         chart.read_allergy,
         chart.write_allergy,
         parts={chart_models.AllergyReaction: "allergy"},
-        patient="patient",
     ),
     "Observation": Mapped(
         chart_models.Observation,
         chart.read_observation,
         chart.write_observation,
         parts={chart_models.ObservationComponent: "observation"},
-        patient="subject",
     ),
     "MedicationRequest": Mapped(
         chart_models.MedicationRequest,
         chart.read_medication_request,
         chart.write_medication_request,
-        patient="subject",
     ),
     "Immunization": Mapped(
-        chart_models.Immunization,
-        chart.read_immunization,
-        chart.write_immunization,
-        patient="patient",
+        chart_models.Immunization, chart.read_immunization, chart.write_immunization
     ),
 }

@@ -31,6 +31,7 @@ from apps.fhir.mapping.elements import (
     merged,
     moment,
     number,
+    patient,
     present,
     reference,
     status,
@@ -49,7 +50,7 @@ def read_encounter(resource: Json, key: UUID, described: Described) -> tuple[Enc
     period = resource.get("period", {})
     encounter = Encounter(
         id=key,
-        patient_id=linked(resource.get("subject"), "Patient"),
+        patient_id=patient(resource, "subject"),
         practitioner_id=_first_practitioner(resource),
         status=resource["status"],
         class_code=resource["class"].get("code", ""),
@@ -116,7 +117,7 @@ def read_observation(
     _, category, _ = concept(first(resource.get("category")))
     observation = Observation(
         id=key,
-        patient_id=linked(resource.get("subject"), "Patient"),
+        patient_id=patient(resource, "subject"),
         encounter_id=linked(resource.get("encounter"), "Encounter"),
         status=resource["status"],
         category=category,
@@ -265,7 +266,7 @@ def read_condition(resource: Json, key: UUID, described: Described) -> tuple[Con
     system, code, display = concept(resource.get("code"))
     condition = Condition(
         id=key,
-        patient_id=linked(resource.get("subject"), "Patient"),
+        patient_id=patient(resource, "subject"),
         encounter_id=linked(resource.get("encounter"), "Encounter"),
         clinical_status=_status(resource.get("clinicalStatus"), "condition-clinical"),
         verification_status=_status(resource.get("verificationStatus"), "condition-ver-status"),
@@ -319,7 +320,7 @@ def read_allergy(
     system, code, display = concept(resource.get("code"))
     allergy = AllergyIntolerance(
         id=key,
-        patient_id=linked(resource.get("patient"), "Patient"),
+        patient_id=patient(resource, "patient"),
         encounter_id=linked(resource.get("encounter"), "Encounter"),
         clinical_status=_status(resource.get("clinicalStatus"), "allergyintolerance-clinical"),
         verification_status=_status(
@@ -400,7 +401,7 @@ def read_medication_request(
     system, code, display = concept(_medication(resource, described))
     request = MedicationRequest(
         id=key,
-        patient_id=linked(resource.get("subject"), "Patient"),
+        patient_id=patient(resource, "subject"),
         encounter_id=linked(resource.get("encounter"), "Encounter"),
         requester_id=linked(resource.get("requester"), "Practitioner"),
         status=resource["status"],
@@ -484,7 +485,7 @@ def read_immunization(
     system, code, display = concept(resource["vaccineCode"])
     immunization = Immunization(
         id=key,
-        patient_id=linked(resource.get("patient"), "Patient"),
+        patient_id=patient(resource, "patient"),
         encounter_id=linked(resource.get("encounter"), "Encounter"),
         status=resource["status"],
         code_system=system,

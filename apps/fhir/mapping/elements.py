@@ -71,7 +71,7 @@ def moment(text: str | None) -> datetime | None:
         year, month, day = [*map(int, text.split("-")), 1, 1][:3]
         return timezone.make_aware(datetime(year, month, day))
     except (ValueError, OverflowError):
-        raise Unmappable(Problem("is no date that a calendar has")) from None
+        raise Unmappable(Problem("has a date that is in no calendar")) from None
 
 
 def number(value: Any) -> Decimal | None:
@@ -83,6 +83,15 @@ def linked(reference: Json | None, resource_type: str) -> UUID | None:
     text = (reference or {}).get("reference", "")
     kind, _, key = text.partition("/")
     return UUID(key) if kind == resource_type and key else None
+
+
+def patient(resource: Json, element: str) -> UUID:
+    """Return the patient that `element` names, or raise Unmappable: a chart is somebody's."""
+    key = linked(resource.get(element), "Patient")
+    if key is None:
+        path = f"{resource['resourceType']}.{element}"
+        raise Unmappable(Problem("must refer to a Patient", path=path))
+    return key
 
 
 def joined(values: Iterable[str | None] | None, length: int) -> str:
@@ -160,7 +169,7 @@ def is_same(rendered: Any, original: Any) -> bool:
     An instant may be written in another zone: which offset the source used is not kept.
     """
     if type(rendered) is not type(original):
-        return isinstance(rendered, Decimal | int) and rendered == original
+        return isinstance(rendered, Decimal | int) and bool(rendered == original)
     if isinstance(rendered, dict):
         return rendered.keys() == original.keys() and all(
             is_same(value, original[name]) for name, value in rendered.items()
@@ -168,7 +177,7 @@ def is_same(rendered: Any, original: Any) -> bool:
     if isinstance(rendered, list):
         return len(rendered) == len(original) and all(map(is_same, rendered, original))
     if isinstance(rendered, Decimal):
-        return rendered.as_tuple() == original.as_tuple()
+        return bool(rendered.as_tuple() == original.as_tuple())
     if isinstance(rendered, str) and rendered != original:
         return _same_instant(rendered, original)
     return bool(rendered == original)

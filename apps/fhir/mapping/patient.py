@@ -66,9 +66,9 @@ def write(patient: Patient, parts: Iterable[PatientPart]) -> Json:
 
 
 def _columns(patient: Patient, parts: Iterable[PatientPart]) -> Json:
-    known = {"deceasedDateTime": written(patient.deceased_at)}
-    if patient.deceased_at is None:
-        known = {"deceasedBoolean": patient.deceased}
+    known: Json = {"deceasedBoolean": patient.deceased}
+    if patient.deceased_at is not None:
+        known = {"deceasedDateTime": written(patient.deceased_at)}
     columns = filled(
         {
             "active": patient.active,
@@ -96,7 +96,7 @@ def _birth_date(text: str) -> tuple[date | None, str]:
 def _read_parts(kind: PartKind, patient: Patient, resource: Json) -> Iterable[PatientPart]:
     for position, element in enumerate(resource.get(kind.element, [])):
         part = kind.read(element)
-        part.patient = patient
+        setattr(part, "patient", patient)  # noqa: B010  # each kind has it, their base has not
         part.position = position
         part.extra = leftover(element, kind.write(part))
         yield part

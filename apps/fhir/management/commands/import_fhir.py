@@ -6,7 +6,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -56,10 +56,11 @@ class Command(BaseCommand):
         started = time.monotonic()
         counts: Counts = Counter()
         refused = 0
-        with (
-            context.override(clinic),
-            _progress(sum(file.size for file in files)) as on_bytes,
-        ):
+        with ExitStack() as stack:
+            for file in files:
+                stack.callback(file.close)
+            stack.enter_context(context.override(clinic))
+            on_bytes = stack.enter_context(_progress(sum(file.size for file in files)))
             for result in importer.run(
                 files,
                 now=timezone.now(),
