@@ -66,7 +66,7 @@ fmt: .venv/installed ## Put the code in order
 lint: .venv/installed ## Style, and which way imports point
 	@$(PYTHON) -m ruff check . && $(PYTHON) -m ruff format --check .
 	@$(PYTHON) -m djlint --check --lint --quiet apps
-	@$(PYTHON) -m importlinter.cli lint --no-cache
+	@$(PYTHON) .venv/bin/lint-imports
 
 .PHONY: types
 types: .venv/installed ## Types

@@ -41,8 +41,8 @@ def kill(stack: State) -> None:
 
 @pytest.fixture
 def bystander() -> Iterator[subprocess.Popen[bytes]]:
-    """A process that is not ours to end."""
-    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    """A process that is not ours to end; it runs as the database does."""
+    process = subprocess.Popen(["sleep", "60"], **account.choose().identity)
     yield process
     process.kill()
     process.wait()
