@@ -36,11 +36,22 @@ def make_database(
         server.execute(script.encode())
 
 
+# A database named clinicx_live has roles that begin like those of one named clinicx.
+ROLES_OF_DATABASE = """
+    SELECT rolname
+      FROM pg_catalog.pg_roles
+     WHERE starts_with(rolname, %(database)s || '_')
+       AND NOT EXISTS (
+           SELECT
+             FROM pg_catalog.pg_database
+            WHERE starts_with(datname, %(database)s || '_')
+              AND starts_with(rolname, datname || '_')
+       )
+"""
+
+
 def _drop_roles(server: psycopg.Connection[Any], database: str) -> None:
-    rows = server.execute(
-        "SELECT rolname FROM pg_catalog.pg_roles WHERE starts_with(rolname, %s)", [f"{database}_"]
-    ).fetchall()
-    for (role,) in rows:
+    for (role,) in server.execute(ROLES_OF_DATABASE, {"database": database}).fetchall():
         server.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(role)))
 
 
