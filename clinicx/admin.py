@@ -5,8 +5,9 @@ from __future__ import annotations
 from django.contrib import admin
 from django.http import HttpRequest
 from django.templatetags.static import static
-from unfold.admin import ModelAdmin, TabularInline
+from unfold.admin import ModelAdmin
 
+from apps.ui.admin import TabularInline
 from apps.ui.sites import platform_site
 from tenancy.admin import DomainInline as _DomainInline
 from tenancy.admin import OrganizationAdmin as _OrganizationAdmin
@@ -19,7 +20,7 @@ def favicon(request: HttpRequest) -> str:
     return static("ui/favicon.svg")
 
 
-class DomainInline(_DomainInline, TabularInline):  # type: ignore[misc]  # untyped
+class DomainInline(_DomainInline, TabularInline):
     pass
 
 

@@ -25,7 +25,7 @@ from apps.accounts.models import User
 from apps.ui.sites import clinic_site, platform_site
 
 _CLINIC_ADMIN = "clinic_admin"
-_PASSWORDS = ("usable_password", "password1", "password2")
+_PASSWORDS = ("password1", "password2")
 _PERSON = ("first_name", "last_name", "email")
 
 

@@ -73,7 +73,7 @@ class DateFilter(django_filters.Filter):  # type: ignore[misc]  # untyped
     def __init__(self, *, bound: Bound = "in", **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.bound = bound
-        _describe(self, {"type": "string", "example": "1981-02-14", "pattern": _DATE.pattern})
+        _describe(self, {"type": "string", "pattern": _DATE.pattern})
 
     def filter(self, queryset: QuerySet[Any], value: Span | None) -> QuerySet[Any]:
         if value is None:

@@ -12,7 +12,7 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from unfold.admin import ModelAdmin, TabularInline
+from unfold.admin import ModelAdmin
 
 from apps.chart.models import (
     AllergyIntolerance,
@@ -26,6 +26,7 @@ from apps.chart.models import (
 )
 from apps.patients.models import Patient
 from apps.patients.search import search
+from apps.ui.admin import TabularInline
 from apps.ui.sites import clinic_site
 
 
@@ -57,14 +58,20 @@ class EntryAdmin(_ReadOnly, ModelAdmin):  # type: ignore[misc]  # untyped
         return found | queryset.filter(patient__in=patients), may_repeat
 
 
-class ComponentInline(_ReadOnly, TabularInline):  # type: ignore[misc]  # untyped
+class ComponentInline(_ReadOnly, TabularInline):
     model = ObservationComponent
+    verbose_name_plural = "components"
     fields = ("display", "code", "value_quantity", "value_unit", "value_text", "interpretation")
 
 
-class ReactionInline(_ReadOnly, TabularInline):  # type: ignore[misc]  # untyped
+class ReactionInline(_ReadOnly, TabularInline):
     model = AllergyReaction
+    verbose_name_plural = "reactions"
     fields = ("manifestations", "severity", "substance", "onset_at", "description")
+
+
+_CODE = ("display", ("code", "code_system"))
+_CHANGED = (("created_at", "updated_at"),)
 
 
 @admin.register(Encounter, site=clinic_site)
@@ -73,12 +80,36 @@ class EncounterAdmin(EntryAdmin):
     list_filter = ("status", "class_code")
     list_select_related = ("patient", "practitioner")
     search_fields = ("type_display", "type_code")
+    fields = (
+        "patient",
+        ("status", "class_code"),
+        "type_display",
+        ("type_code", "type_system"),
+        "reason_display",
+        ("reason_code", "reason_system"),
+        ("period_start", "period_end"),
+        ("practitioner", "service_provider"),
+        *_CHANGED,
+    )
 
 
 @admin.register(Observation, site=clinic_site)
 class ObservationAdmin(EntryAdmin):
     list_display = ("__str__", "patient", "category", "status", "effective_at")
     list_filter = ("status", "category")
+    fields = (
+        "patient",
+        *_CODE,
+        ("status", "category"),
+        ("value_comparator", "value_quantity"),
+        ("value_unit", "value_unit_code"),
+        "value_text",
+        ("value_code", "value_code_system"),
+        ("interpretation", "data_absent_reason"),
+        ("effective_at", "issued_at"),
+        "encounter",
+        *_CHANGED,
+    )
     inlines = (ComponentInline,)
 
 
@@ -86,12 +117,31 @@ class ObservationAdmin(EntryAdmin):
 class ConditionAdmin(EntryAdmin):
     list_display = ("__str__", "patient", "clinical_status", "verification_status", "onset_at")
     list_filter = ("clinical_status", "verification_status", "category")
+    fields = (
+        "patient",
+        *_CODE,
+        ("clinical_status", "verification_status"),
+        "category",
+        ("onset_at", "abatement_at"),
+        ("recorded_at", "encounter"),
+        *_CHANGED,
+    )
 
 
 @admin.register(AllergyIntolerance, site=clinic_site)
 class AllergyAdmin(EntryAdmin):
     list_display = ("__str__", "patient", "clinical_status", "criticality", "recorded_at")
     list_filter = ("clinical_status", "criticality", "type")
+    fields = (
+        "patient",
+        *_CODE,
+        ("clinical_status", "verification_status"),
+        ("type", "categories"),
+        "criticality",
+        ("onset_at", "recorded_at"),
+        "encounter",
+        *_CHANGED,
+    )
     inlines = (ReactionInline,)
 
 
@@ -100,9 +150,27 @@ class MedicationAdmin(EntryAdmin):
     list_display = ("__str__", "patient", "status", "requester", "authored_at")
     list_filter = ("status", "intent")
     list_select_related = ("patient", "requester")
+    fields = (
+        "patient",
+        *_CODE,
+        ("status", "intent"),
+        "dosage_text",
+        ("authored_at", "requester"),
+        "encounter",
+        *_CHANGED,
+    )
 
 
 @admin.register(Immunization, site=clinic_site)
 class ImmunizationAdmin(EntryAdmin):
     list_display = ("__str__", "patient", "status", "occurrence_at")
     list_filter = ("status",)
+    fields = (
+        "patient",
+        *_CODE,
+        "status",
+        ("occurrence_at", "occurrence_text"),
+        ("lot_number", "primary_source"),
+        "encounter",
+        *_CHANGED,
+    )

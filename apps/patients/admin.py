@@ -13,7 +13,7 @@ from django.contrib import admin
 from django.contrib.postgres.fields import ArrayField
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from unfold.admin import ModelAdmin, StackedInline, TabularInline
+from unfold.admin import ModelAdmin, StackedInline
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from apps.patients import registry
@@ -27,62 +27,71 @@ from apps.patients.models import (
     PatientTelecom,
 )
 from apps.patients.search import search
+from apps.ui.admin import TabularInline
 from apps.ui.sites import clinic_site
 
 _ON_ONE_LINE = {ArrayField: {"widget": UnfoldAdminTextInputWidget}}
 
 
-class NameInline(TabularInline):  # type: ignore[misc]  # untyped
+class NameInline(TabularInline):
     model = PatientName
+    verbose_name, verbose_name_plural = "name", "names"
     extra = 0
     fields = ("use", "prefix", "given", "family", "suffix", "text")
     formfield_overrides = _ON_ONE_LINE
 
 
-class TelecomInline(TabularInline):  # type: ignore[misc]  # untyped
+class TelecomInline(TabularInline):
     model = PatientTelecom
+    verbose_name, verbose_name_plural = "telephone or e-mail", "telephone and e-mail"
     extra = 0
     fields = ("system", "use", "value", "rank")
 
 
 class AddressInline(StackedInline):  # type: ignore[misc]  # untyped
     model = PatientAddress
+    verbose_name, verbose_name_plural = "address", "addresses"
     extra = 0
     fields = (
         ("use", "type"),
         "line",
         ("postal_code", "city"),
-        ("district", "state", "country"),
+        ("state", "country"),
+        "district",
         "text",
     )
     formfield_overrides = _ON_ONE_LINE
 
 
-class IdentifierInline(TabularInline):  # type: ignore[misc]  # untyped
+class IdentifierInline(TabularInline):
     model = PatientIdentifier
+    verbose_name, verbose_name_plural = "identifier", "identifiers"
     extra = 0
     fields = ("use", "type_code", "type_display", "system", "value")
 
 
 class ContactInline(StackedInline):  # type: ignore[misc]  # untyped
     model = PatientContact
+    verbose_name, verbose_name_plural = "contact", "contacts"
     extra = 0
     fields = (
         ("relationship", "relationship_display"),
-        ("given", "family", "gender"),
+        ("given", "family"),
         ("phone", "email"),
+        "gender",
     )
 
 
-class CommunicationInline(TabularInline):  # type: ignore[misc]  # untyped
+class CommunicationInline(TabularInline):
     model = PatientCommunication
+    verbose_name, verbose_name_plural = "language", "languages"
     extra = 0
     fields = ("language", "language_display", "preferred")
 
 
 @admin.register(Patient, site=clinic_site)
 class PatientAdmin(ModelAdmin):  # type: ignore[misc]  # untyped
-    list_display = ("full_name", "mrn", "born", "gender", "active", "deceased")
+    list_display = ("full_name", "mrn", "born", "gender", "state")
     list_filter = ("active", "deceased", "gender")
     list_per_page = 50
     ordering = ("sort_name", "id")
@@ -98,7 +107,8 @@ class PatientAdmin(ModelAdmin):  # type: ignore[misc]  # untyped
                 "fields": (
                     "gender",
                     ("birth_date", "birth_date_precision"),
-                    ("deceased", "deceased_at"),
+                    "deceased",
+                    "deceased_at",
                     ("marital_status", "marital_status_display"),
                 )
             },
@@ -121,6 +131,12 @@ class PatientAdmin(ModelAdmin):  # type: ignore[misc]  # untyped
     @admin.display(description="Born", ordering="birth_date")
     def born(self, patient: Patient) -> str:
         return patient.birth_date_text
+
+    @admin.display(description="Record", ordering="active")
+    def state(self, patient: Patient) -> str:
+        if patient.deceased:
+            return "Deceased"
+        return "In use" if patient.active else "Closed"
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Patient], search_term: str

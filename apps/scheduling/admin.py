@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from django.contrib import admin
 from django.contrib.postgres.fields import ArrayField
-from unfold.admin import ModelAdmin, TabularInline
+from unfold.admin import ModelAdmin
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from apps.scheduling.models import Practitioner, PractitionerIdentifier
+from apps.ui.admin import TabularInline
 from apps.ui.sites import clinic_site
 
 
-class IdentifierInline(TabularInline):  # type: ignore[misc]  # untyped
+class IdentifierInline(TabularInline):
     model = PractitionerIdentifier
+    verbose_name, verbose_name_plural = "identifier", "identifiers"
     extra = 0
     fields = ("use", "type_code", "type_display", "system", "value")
 
@@ -24,7 +26,8 @@ class PractitionerAdmin(ModelAdmin):  # type: ignore[misc]  # untyped
     search_fields = ("family", "given", "identifiers__value")
     readonly_fields = ("created_at", "updated_at")
     fields = (
-        ("prefix", "given", "family", "suffix"),
+        ("prefix", "given"),
+        ("family", "suffix"),
         "gender",
         "qualifications",
         "active",
