@@ -66,8 +66,7 @@ class Account:
 def choose() -> Account:
     """Return our own account, or where that is root's, one that PostgreSQL accepts."""
     if os.geteuid() != 0:
-        ourselves = pwd.getpwuid(os.geteuid())
-        return Account(name=ourselves.pw_name, uid=ourselves.pw_uid, gid=ourselves.pw_gid)
+        return Account(name=name_of(os.geteuid()), uid=os.geteuid(), gid=os.getegid())
     found = _get(NAME) or _make() or next(filter(None, map(_get, OTHERS)), None)
     if found is None:
         raise UnableToStart(
@@ -76,7 +75,7 @@ def choose() -> Account:
         )
     if not _runs(["/bin/sh", "-c", "true"], found):
         raise UnableToStart(
-            f"PostgreSQL does not run as root, and root may not become {found.name!r} here. "
+            f"PostgreSQL does not run as root, and root may not become {found.name} here. "
             "Type 'make run' as a normal user, or set DATABASE_URL, DATABASE_DDL_URL and REDIS_URL."
         )
     return found
@@ -85,7 +84,15 @@ def choose() -> Account:
 def owner_of(path: Path) -> Account:
     """Return the account that `path` belongs to."""
     found = path.stat()
-    return Account(name=path.owner(), uid=found.st_uid, gid=found.st_gid)
+    return Account(name=name_of(found.st_uid), uid=found.st_uid, gid=found.st_gid)
+
+
+def name_of(uid: int) -> str:
+    """Return what the user is called; in a container, a number may be all there is."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"user {uid}"
 
 
 def _get(name: str) -> Account | None:

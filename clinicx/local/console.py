@@ -52,7 +52,9 @@ def _finish(mark: str, text: str, began: float) -> None:
 
 
 def _print(text: str, end: str = "\n") -> None:
-    print(text, end=end, file=sys.stderr, flush=True)
+    # A terminal that was closed, or a pipe that nobody reads, must not keep us from stopping.
+    with contextlib.suppress(OSError):
+        print(text, end=end, file=sys.stderr, flush=True)
 
 
 def _colour(code: int, text: str) -> str:

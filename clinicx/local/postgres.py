@@ -298,7 +298,7 @@ def make_reachable(build: Build, *, account: Account, home: Path) -> Build:
         return build
     if build.flavour != "wheel":
         raise UnableToStart(
-            f"{account.name!r} cannot run {build.folder}/postgres. "
+            f"{account.name} cannot run {build.folder}/postgres. "
             "Install PostgreSQL where everybody can, or set CLINICX_POSTGRES=wheel."
         )
     copy = home / f"wheel-{importlib.metadata.version(WHEEL)}"

@@ -2,7 +2,8 @@
 Is the process that was written down still the one we started, and how is it ended?
 
 A process id alone proves nothing: after a restart of the machine, or a few hours, it
-belongs to somebody else. What we keep is the id with the moment the process began.
+belongs to somebody else. What we keep is the id with the moment the process began,
+counted from the machine's start: the wall clock is set now and then, on laptops often.
 """
 
 from __future__ import annotations
@@ -16,19 +17,19 @@ import psutil
 
 from clinicx.local.errors import UnableToStop
 
-# The beginning is computed from the time of boot, which the clock's corrections move a little.
+# The two readings below are a moment apart, and one of them is in whole seconds.
 TOLERANCE_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
 class Process:
     pid: int
-    started_at: float
+    seconds_after_boot: float
 
 
 def identify(pid: int) -> Process:
     """Return what has to be kept to know this process again."""
-    return Process(pid=pid, started_at=psutil.Process(pid).create_time())
+    return Process(pid=pid, seconds_after_boot=_seconds_after_boot(psutil.Process(pid)))
 
 
 def is_alive(process: Process | None) -> bool:
@@ -103,10 +104,15 @@ def _find(process: Process | None) -> psutil.Process | None:
     try:
         found = psutil.Process(process.pid)
         # One that ended but was not fetched by its parent has an id still; it does nothing.
-        same = abs(found.create_time() - process.started_at) < TOLERANCE_SECONDS
+        apart = abs(_seconds_after_boot(found) - process.seconds_after_boot)
+        same = apart < TOLERANCE_SECONDS
         return found if same and found.status() != psutil.STATUS_ZOMBIE else None
     except psutil.Error:
         return None
+
+
+def _seconds_after_boot(process: psutil.Process) -> float:
+    return process.create_time() - psutil.boot_time()
 
 
 def _children(process: psutil.Process) -> list[psutil.Process]:

@@ -249,7 +249,7 @@ def _follow(stack: State, server: subprocess.Popen[bytes]) -> None:
 def _stop_all_undisturbed(stack: State) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    print()
+    console.note("")
     with console.step("Stopping"):
         _stop_all(stack)
 
@@ -293,7 +293,8 @@ def _is_ours_to_change(outside: Mapping[str, str]) -> bool:
 
     Somebody who has another machine's address in the environment may well have forgotten it.
     """
-    return not outside or urlsplit(outside["DATABASE_URL"]).hostname in OURSELVES
+    databases = [outside[name] for name in ("DATABASE_URL", "DATABASE_DDL_URL") if outside]
+    return all(urlsplit(address).hostname in OURSELVES for address in databases)
 
 
 def _announce(stack: State, port: int, *, seconds: float) -> None:

@@ -12,14 +12,13 @@ import fcntl
 import hashlib
 import json
 import os
-import pwd
 import secrets
 import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from clinicx.local.account import Account
+from clinicx.local.account import Account, name_of
 from clinicx.local.errors import LocalStackError, UnableToStart
 from clinicx.local.processes import Process
 
@@ -127,7 +126,7 @@ def settle(state: State, *, account: Account) -> Path:
         state.save()
     if not account.can_use(state.home):
         raise UnableToStart(
-            f"{account.name!r}, as whom the database runs, can no longer enter {state.home}. "
+            f"{account.name}, as whom the database runs, can no longer enter {state.home}. "
             "Open the folders on the way to it, or delete the data with 'make reset'."
         )
     return state.home
@@ -172,7 +171,7 @@ def _find_home(folder: Path, account: Account) -> Path:
         if _make_private(outside, account) and account.can_use(outside):
             return outside
     raise UnableToStart(
-        f"{account.name!r}, as whom the database runs, can enter neither {folder} nor "
+        f"{account.name}, as whom the database runs, can enter neither {folder} nor "
         f"{' nor '.join(map(str, ELSEWHERE))}. Move the project to where it can, /srv for example."
     )
 
@@ -192,10 +191,8 @@ def _make_private(folder: Path, account: Account) -> bool:
 
 
 def _not_ours(folder: Path) -> str:
-    owner = folder.stat().st_uid
-    with contextlib.suppress(KeyError):
-        return (
-            f"{folder} belongs to {pwd.getpwuid(owner).pw_name}, who typed 'make run' first. "
-            f"Do the same as that user, or delete {folder}."
-        )
-    return f"{folder} belongs to user {owner}. Work as that user, or delete {folder}."
+    owner = name_of(folder.stat().st_uid)
+    return (
+        f"{folder} belongs to {owner}, who typed 'make run' first. "
+        f"Do the same as {owner}, or delete {folder}."
+    )

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -257,13 +258,21 @@ class TestRedis:
 class TestProcesses:
     def test_a_process_with_the_same_id_is_another_one(self, bystander):
         same = processes.identify(bystander.pid)
-        other = processes.Process(pid=bystander.pid, started_at=same.started_at - 60)
+        other = replace(same, seconds_after_boot=same.seconds_after_boot - 60)
 
         processes.stop(other, name="It", patience=1)
         processes.signal(other, signal.SIGKILL)
 
         assert processes.is_alive(same)
         assert bystander.poll() is None
+
+    def test_a_clock_that_was_set_changes_nothing(self, bystander, monkeypatch):
+        identity = processes.identify(bystander.pid)
+        create_time, boot_time = psutil.Process.create_time, psutil.boot_time
+        monkeypatch.setattr(psutil.Process, "create_time", lambda self: create_time(self) + 3600)
+        monkeypatch.setattr(psutil, "boot_time", lambda: boot_time() + 3600)
+
+        assert processes.is_alive(identity)
 
     def test_one_that_does_not_listen_is_ended_with_its_children(self):
         deaf = (

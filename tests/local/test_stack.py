@@ -133,6 +133,24 @@ class TestRun:
         assert second.press(signal.SIGINT) == 0
         assert is_quiet(journey, port)
 
+    def test_ends_when_nobody_reads_what_it_says(self, journey, port):
+        process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "clinicx.local", "--state", journey),
+                *("run", "--port", str(port)),
+            ],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.stdout.close()
+
+        process.wait(timeout=60)
+
+        assert is_quiet(journey, port)
+
     def test_ends_when_a_server_ends(self, journey, port):
         terminal = run(journey, port)
         stack_state = state.load(journey)
@@ -227,6 +245,9 @@ class TestReset:
 
 class TestAddressesOutside:
     def test_another_machine_s_database_is_not_ours_to_change(self):
+        here, there = "postgresql://a:b@127.0.0.1:1/x", "postgresql://a:b@db.example.org/x"
+
         assert stack._is_ours_to_change({})
-        assert stack._is_ours_to_change({"DATABASE_URL": "postgresql://a:b@127.0.0.1:1/x"})
-        assert not stack._is_ours_to_change({"DATABASE_URL": "postgresql://a:b@db.example.org/x"})
+        assert stack._is_ours_to_change({"DATABASE_URL": here, "DATABASE_DDL_URL": here})
+        assert not stack._is_ours_to_change({"DATABASE_URL": there, "DATABASE_DDL_URL": here})
+        assert not stack._is_ours_to_change({"DATABASE_URL": here, "DATABASE_DDL_URL": there})
