@@ -16,6 +16,7 @@ from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.models import Group
 from django.db.models import ManyToManyField, QuerySet
 from django.http import HttpRequest
+from django.utils.safestring import mark_safe
 from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
@@ -34,7 +35,18 @@ class RolesField(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]  # g
         return roles.LABELS[obj.name]
 
 
-class StaffChangeForm(UserChangeForm):  # type: ignore[misc]  # untyped
+class ChangeForm(UserChangeForm):  # type: ignore[misc]  # untyped
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "password" in self.fields:
+            # Unfold's own link shows by its colour alone that it is one.
+            self.fields["password"].help_text = mark_safe(
+                'Nobody can read a password. <a href="../password/" class="underline">'
+                "Set a new one</a>."
+            )
+
+
+class StaffChangeForm(ChangeForm):
     editor: User
 
     def clean(self) -> dict[str, Any] | None:
@@ -56,7 +68,7 @@ class StaffChangeForm(UserChangeForm):  # type: ignore[misc]  # untyped
 class UsersAdmin(UserAdmin, ModelAdmin):  # type: ignore[type-arg,misc]  # untyped
     """What the two kinds of user have in common."""
 
-    form = UserChangeForm
+    form = ChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
     search_fields = ("username", *_PERSON)
