@@ -28,7 +28,7 @@ from apps.fhir.mapping.elements import Unmappable, check_lengths, is_same, linke
 from apps.fhir.models import ImportedResource, RawResource, SourceName
 from apps.fhir.normalisation import normalise
 from apps.fhir.problems import Problem, at
-from apps.fhir.references import Target
+from apps.fhir.references import Reference, Target
 from apps.fhir.sources import DIRECTORY, Entry, Kind, Source, UnreadableFile
 from apps.patients import mrn
 from apps.patients.models import Patient
@@ -295,6 +295,7 @@ class _Incoming:
     digest: UUID
     base: str
     target: Target
+    references: list[Reference]
     outcome: Outcome = Outcome.NEW
     row: Any = None
     parts: list[Any] = field(default_factory=list)
@@ -373,7 +374,8 @@ class _Chunk:
         digest = identity.digest(entry)
         entry.resource = normalise(entry.resource)
         target = Target(entry.resource_type, identity.new_id(names.primary))
-        incoming = _Incoming(entry, names, digest, base, target)
+        found = references.find(entry.resource)
+        incoming = _Incoming(entry, names, digest, base, target, found)
         self._incoming.append(incoming)
         for name in {entry.full_url, *names.names} - {""}:
             self._local[name].append(incoming)
@@ -383,7 +385,7 @@ class _Chunk:
         names = {name for incoming in self._incoming for name in incoming.identity.names}
         for incoming in self._incoming:
             names.update(filter(None, [_condition_of(incoming)]))
-            for reference in references.find(incoming.resource):
+            for reference in incoming.references:
                 if reference.text not in self._local:
                     named = references.name_of(reference.text, base=incoming.base)
                     names.update(filter(None, [named]))
@@ -467,21 +469,24 @@ class _Chunk:
     def _resolve(self, incoming: _Incoming) -> None:
         """Put the row that it means in the place of every reference."""
         inside = references.contained_ids(incoming.resource)
-        for reference in references.find(incoming.resource):
-            text, path = reference.text, at(incoming.resource_type, reference.steps)
+        for reference in incoming.references:
+            text = reference.text
             if reference.is_internal:
                 if text not in inside:
+                    path = at(incoming.resource_type, reference.steps)
                     incoming.entry.complain("refers to nothing contained", path)
                 continue
             targets = self._targets(text, incoming.base)
             if len(targets) == 1:
                 reference.holder["reference"] = str(targets.pop())
             elif targets:
+                path = at(incoming.resource_type, reference.steps)
                 incoming.entry.complain("is true of more than one resource", path)
             elif self._is_broken(text, incoming.base):
                 incoming.outcome = Outcome.SKIPPED
             else:
                 kind = references.type_of(text)
+                path = at(incoming.resource_type, reference.steps)
                 incoming.entry.complain(
                     f"refers to a {kind} that is neither in this file nor in this clinic",
                     path,
@@ -677,18 +682,18 @@ def _raw(incoming: _Incoming) -> RawResource:
     return RawResource(
         id=incoming.target.id,
         resource_type=incoming.resource_type,
-        patient_id=_patient_of(incoming.resource),
+        patient_id=_patient_of(incoming.resource, incoming.references),
         content=content,
     )
 
 
-def _patient_of(resource: Json) -> UUID | None:
+def _patient_of(resource: Json, found: Iterable[Reference]) -> UUID | None:
     """Return whose chart a resource belongs in, None if it is nobody's or several people's."""
     for element in _PATIENT_ELEMENTS:
         link = resource.get(element)
         if isinstance(link, dict) and (key := linked(link, "Patient")):
             return key
-    named = {linked(each.holder, "Patient") for each in references.find(resource)}
+    named = {linked(each.holder, "Patient") for each in found}
     named.discard(None)
     return named.pop() if len(named) == 1 else None
 
