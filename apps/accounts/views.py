@@ -11,7 +11,6 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib import messages
-from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.contrib.auth.views import LoginView, LogoutView
 from django.http import HttpRequest, HttpResponse
 
@@ -25,10 +24,7 @@ class SignIn(LoginView):
     redirect_authenticated_user = True
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        wanted = self.request.GET.get(REDIRECT_FIELD_NAME, "/")
-        return super().get_context_data(
-            demo_sign_ins=_list_demo_sign_ins(), was_sent_here=wanted != "/", **kwargs
-        )
+        return super().get_context_data(demo_sign_ins=_list_demo_sign_ins(), **kwargs)
 
 
 class SignOut(LogoutView):

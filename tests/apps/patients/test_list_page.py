@@ -132,16 +132,24 @@ class TestRow:
         assert self.row_of(register("Blick", "Eve", born="1955-12-28", deceased=True)).age == ""
         assert self.row_of(register("Doe", "Jo")).age == ""
 
-    def test_has_the_first_phone_number_that_still_holds(
+    def test_has_the_phone_number_that_comes_first(
         self, in_elm: Organization, register: Register
     ) -> None:
         patient = register("Murray", "Fabian")
-        patient.telecoms.create(system="email", value="f@example.org", position=0)
-        patient.telecoms.create(system="phone", value="555-0100", use="old", position=1)
-        patient.telecoms.create(system="phone", value="555-0200", position=3)
-        patient.telecoms.create(system="phone", value="555-0300", rank=1, position=4)
+        patient.telecoms.create(system="phone", value="555-0200", position=1)
+        patient.telecoms.create(system="phone", value="555-0300", rank=1, position=2)
 
         assert self.row_of(patient).phone == "555-0300"
+
+    def test_has_a_phone_number_that_still_holds(
+        self, in_elm: Organization, register: Register
+    ) -> None:
+        patient = register("Murray", "Fabian")
+        patient.telecoms.create(system="email", value="f@example.org", position=1)
+        patient.telecoms.create(system="phone", value="555-0100", use="old", position=2)
+        patient.telecoms.create(system="phone", value="555-0200", position=3)
+
+        assert self.row_of(patient).phone == "555-0200"
 
     def test_has_the_day_of_the_last_visit(self, in_elm: Organization, register: Register) -> None:
         patient = register("Murray", "Fabian")

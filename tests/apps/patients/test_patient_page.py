@@ -17,6 +17,7 @@ from django.utils import timezone
 from apps.accounts.models import User
 from apps.patients import views
 from apps.patients.models import Patient
+from apps.scheduling.models import Practitioner
 from tenancy import context
 from tenancy.models import Organization
 from tenancy.testing import TenantClient
@@ -195,7 +196,10 @@ class TestQueries:
         now = timezone.now()
         for number in range(times):
             at = now - timedelta(days=number)
-            visit = patient.encounters.create(status="finished", class_code="AMB", period_start=at)
+            june = Practitioner.objects.create(given="June", family=f"Kassulke {number}")
+            visit = patient.encounters.create(
+                status="finished", class_code="AMB", period_start=at, practitioner=june
+            )
             pressure = patient.observations.create(
                 status="final", category="vital-signs", code="85354-9", effective_at=at
             )
@@ -211,7 +215,9 @@ class TestQueries:
             )
             patient.conditions.create(clinical_status="resolved", display=f"Cold {number}")
             patient.conditions.create(clinical_status="active", display=f"Pain {number}")
-            patient.medications.create(status="active", intent="order", authored_at=at)
+            patient.medications.create(
+                status="active", intent="order", authored_at=at, requester=june
+            )
             patient.immunizations.create(status="completed", occurrence_at=at, display="Flu")
             allergy = patient.allergies.create(display=f"Thing {number}")
             allergy.reactions.create(manifestations=["Hives"])

@@ -8,7 +8,10 @@ import pytest
 from django.template.loader import render_to_string
 from django.test import RequestFactory
 
+from apps.accounts.models import User
 from tenancy import context
+from tenancy.models import Organization
+from tenancy.testing import TenantClient
 
 PAGES = {
     "400.html": "That request made no sense",
@@ -42,3 +45,30 @@ class TestErrorPage:
         page = render_to_string("503.html", {"reason": "Closed until Monday & then open."})
 
         assert "Closed until Monday &amp; then open." in page
+
+
+class TestWayOut:
+    def test_is_offered_to_whoever_has_no_right(
+        self, in_elm: Organization, elm_client: TenantClient
+    ) -> None:
+        """
+        Without it, somebody whose account has no role yet could not even sign out.
+        """
+        elm_client.force_login(User.objects.create_user("newcomer"))
+
+        page = elm_client.get("/patients/").content.decode()
+
+        assert '<form class="door__form"' in page
+        assert elm_client.post("/sign-out/").status_code == 302
+
+    def test_leads_to_the_start_of_the_clinic(
+        self, in_elm: Organization, elm_client: TenantClient
+    ) -> None:
+        assert "Back to the start" in elm_client.get("/nowhere/").content.decode()
+
+    def test_is_not_pretended_where_there_is_no_clinic(self, on_platform: None) -> None:
+        response = TenantClient(host="nowhere.localhost").get("/")
+
+        assert response.status_code == 404
+        assert "Nothing here" in response.content.decode()
+        assert "Back to the start" not in response.content.decode()
