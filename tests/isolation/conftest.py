@@ -11,6 +11,7 @@ import pytest
 from django.db import connection
 
 from tenancy import context
+from tenancy.models import Organization
 from tests.fixtures import servers
 
 
@@ -47,3 +48,10 @@ def wire(committed: None, superuser: psycopg.Connection[Any]) -> Callable[[], An
         return superuser.execute(question, [pid]).fetchone()
 
     return last_heard
+
+
+@pytest.fixture
+def outside(in_elm: Organization, oak: Organization) -> Iterator[list[Organization]]:
+    """Elm and Oak, in a transaction that is rolled back, while nobody is active in the test."""
+    with context.override(None):
+        yield [in_elm, oak]

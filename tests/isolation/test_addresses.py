@@ -13,9 +13,10 @@ from urllib.parse import quote
 
 import pytest
 from django.contrib.auth.models import Group
-from django.db import transaction
+from django.db import models, transaction
 from django.http import HttpResponse
 from django.urls import reverse
+from django.utils.http import urlencode
 
 from apps.accounts.models import User
 from apps.accounts.roles import ROLES
@@ -61,6 +62,17 @@ def each_address(*, filled: bool = False) -> pytest.MarkDecorator:
     return pytest.mark.parametrize(
         "address", chosen, ids=lambda each: f"{each.urlconf.rpartition('.')[2]}:{each}"
     )
+
+
+def _list_admins_foreign_keys() -> list[models.ForeignKey[Any, Any]]:
+    """Return the foreign keys of the models that have pages in the clinics' admin."""
+    admins = {getattr(each.view, "model_admin", None) for each in list_addresses(CLINIC)} - {None}
+    return [
+        field
+        for model in sorted({admin.model for admin in admins}, key=str)
+        for field in model._meta.get_fields()
+        if isinstance(field, models.ForeignKey)
+    ]
 
 
 @dataclass(frozen=True)
@@ -305,6 +317,35 @@ class TestAddress:
                 control = host.ask(f"{path}?{parameter}={nobodys}", role=opening.role)
                 assert response.status_code == control.status_code, parameter
                 assert _body(response, theirs) == _body(control, nobodys), parameter
+
+
+class TestAutocomplete:
+    """The admin's one address that takes the name of a model and of a field, and searches there."""
+
+    @pytest.mark.parametrize("field", _list_admins_foreign_keys(), ids=str)
+    def test_finds_nothing_of_others(
+        self, field: models.ForeignKey[Any, Any], hosts: dict[str, Host]
+    ):
+        host = hosts[CLINIC]
+        where = {
+            "app_label": field.model._meta.app_label,
+            "model_name": field.model._meta.model_name,
+            "field_name": field.name,
+        }
+
+        own, others = (
+            host.ask(
+                f"{reverse('admin:autocomplete')}?{urlencode({**where, 'term': stamp})}",
+                role=SUPERUSER,
+            )
+            for stamp in (host.own.stamp, host.other.stamp)
+        )
+
+        assert own.status_code == others.status_code
+        assert _list_marks(others, host.other) == []
+        if others.status_code == 200:
+            assert _list_marks(own, host.own) != []
+            assert others.json()["results"] == []
 
 
 def _list_askers(host: Host, opening: Opening) -> list[tuple[str | None, str]]:
