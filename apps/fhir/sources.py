@@ -42,7 +42,7 @@ _PEEK = 64 * 1024
 _RESOURCE_TYPE = re.compile(rb'"resourceType"\s*:\s*"([A-Za-z]+)"')
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
-_BUNDLES = {"transaction", "batch", "collection"}
+_BUNDLES = ("transaction", "batch", "collection")
 
 
 class UnableToRead(Exception):

@@ -154,9 +154,9 @@ def check(resource: Json) -> list[Problem]:
         model.model_validate(resource)
     except ValidationError as error:
         return [_problem(resource_type, details) for details in error.errors(include_url=False)]
-    except (KeyError, RecursionError, OverflowError):
-        # The library itself stumbles over a contained resource of no known type, and
-        # over what is nested without end.
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
+        # The library itself stumbles over a contained resource of no known type, or
+        # whose type is no text, and over what is nested without end.
         return [Problem("contains something that is not FHIR R4", path=resource_type)]
 
     problems: list[Problem] = []
@@ -244,7 +244,8 @@ def _check(
 def _is_coded(concept: Json, system: str, allowed: frozenset[str]) -> bool:
     return any(
         coding.get("system") == system and coding.get("code") in allowed
-        for coding in concept.get("coding", [])
+        for coding in concept.get("coding") or []
+        if isinstance(coding, dict)
     )
 
 

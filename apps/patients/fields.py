@@ -17,6 +17,8 @@ from django.core import checks
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+_LONGEST_INT = 19  # digits, or a sign and one less: what always fits into 64 bits
+
 
 class ExactDecimalField(models.DecimalField):  # type: ignore[type-arg]  # generic in stubs only
     """A number of any length and scale: PostgreSQL's numeric without a precision."""
@@ -45,13 +47,20 @@ def dumps_sorted(value: Any) -> bytes:
 
 def loads(text: str | bytes) -> Any:
     """Return what JSON says, its fractions as Decimal. NaN and Infinity are no JSON."""
-    return json.loads(text, parse_float=Decimal, parse_constant=_refuse_constant)
+    return json.loads(
+        text, parse_float=Decimal, parse_int=_whole_number, parse_constant=_refuse_constant
+    )
 
 
 def _number(value: Any) -> orjson.Fragment:
     if isinstance(value, Decimal):
         return orjson.Fragment(str(value))
     raise TypeError(f"{type(value).__name__} has no place in JSON.")
+
+
+def _whole_number(digits: str) -> int | Decimal:
+    """Return an int, as long as it is one that orjson can write again."""
+    return int(digits) if len(digits) < _LONGEST_INT else Decimal(digits)
 
 
 def _refuse_constant(name: str) -> Any:
@@ -65,7 +74,7 @@ class ExactEncoder(json.JSONEncoder):
 
 class ExactDecoder(json.JSONDecoder):
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**{**kwargs, "parse_float": Decimal})
+        super().__init__(**{**kwargs, "parse_float": Decimal, "parse_int": _whole_number})
 
 
 class ExactJSONField(models.JSONField):

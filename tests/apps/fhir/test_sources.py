@@ -70,6 +70,10 @@ class TestReading:
                 "Bundle.type is not one of batch, collection, transaction",
             ),
             (b'{"resourceType":"Bundle","type":"batch","entry":1}', "Bundle.entry must be a list"),
+            (
+                b'{"resourceType":"Bundle","type":["batch"]}',
+                "Bundle.type is not one of batch, collection, transaction",
+            ),
         ],
     )
     def test_of_what_is_no_bundle_says_why(self, in_elm, take_in, write, content, problem):

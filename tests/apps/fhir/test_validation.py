@@ -73,6 +73,10 @@ class TestShape:
                 {**OBSERVATION, "contained": [{"resourceType": "Nothing"}]},
                 "Observation: contains something that is not FHIR R4",
             ),
+            (
+                {**OBSERVATION, "contained": [{"resourceType": {"text": "x"}}]},
+                "Observation: contains something that is not FHIR R4",
+            ),
         ],
     )
     def test_is_named_with_its_element(self, resource, complaint):
@@ -144,6 +148,7 @@ class TestCodes:
         [
             {"text": "active"},
             {"coding": [{"code": "active"}]},
+            {"text": "active", "coding": []},
             {"coding": [{"system": CLINICAL, "code": "recurrence"}]},
         ],
     )

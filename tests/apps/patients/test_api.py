@@ -108,6 +108,7 @@ class TestPatientList:
 
         assert response.status_code == 401
         assert response["WWW-Authenticate"] == 'Session, Basic realm="api"'
+        assert elm_client.post(LIST).status_code == 401
 
     def test_refuses_roles_that_may_not_see_patients(
         self, doctor: TenantClient, staff: Any
@@ -156,6 +157,8 @@ class TestPatientFilters:
             ("gender=female,male", ["Adler", "Baker", "Dead"]),
             ("birthdate=1980-05-05", ["Adler", "Baker"]),
             ("birthdate=1980-05", ["Adler", "Baker"]),
+            ("birthdate=1980-05-06", ["Baker"]),
+            ("birthdate=1980-06", ["Baker"]),
             ("birthdate=1999", ["Carver"]),
             ("birthdate_ge=1980-05-06", ["Carver"]),
             ("birthdate_ge=1980-05-05", ["Adler", "Carver"]),
@@ -196,6 +199,7 @@ class TestPatientFilters:
 
         assert names_in(doctor.get(LIST, {"identifier": "urn:oid:1.2.3|7"})) == ["Esser"]
         assert names_in(doctor.get(LIST, {"identifier": "urn:oid:1.2.3|"})) == ["Esser"]
+        assert names_in(doctor.get(LIST, {"identifier": "7"})) == ["Esser"]
         assert names_in(doctor.get(LIST, {"identifier": "|7"})) == []
 
     def test_find_what_changed(self, doctor: TenantClient) -> None:
