@@ -21,6 +21,7 @@ from apps.chart import vitals
 from apps.chart.codes import (
     AllergyCategory,
     ConditionVerificationStatus,
+    EncounterClass,
     EncounterStatus,
     ImmunizationStatus,
     MedicationRequestStatus,
@@ -34,11 +35,25 @@ from apps.chart.models import (
     Observation,
 )
 from apps.ui import wording
+from tenancy import context
 
 # More than these of one kind are read in the record itself, not on its first page.
 MOST_ENTRIES = 200
 RECENT_ENCOUNTERS = 8
 READINGS_OF_EACH_VITAL = 12
+
+_OPEN = [
+    EncounterStatus.PLANNED,
+    EncounterStatus.ARRIVED,
+    EncounterStatus.TRIAGED,
+    EncounterStatus.IN_PROGRESS,
+    EncounterStatus.ON_LEAVE,
+]
+_NEVER_TAKEN = [
+    MedicationRequestStatus.ENTERED_IN_ERROR,
+    MedicationRequestStatus.DRAFT,
+    MedicationRequestStatus.CANCELLED,
+]
 
 # SNOMED CT says in brackets what kind of thing a term is; on a chart the place says it.
 _SEMANTIC_TAG = re.compile(
@@ -109,14 +124,21 @@ class Medications:
 
 @dataclass(frozen=True, kw_only=True)
 class Visit:
+    """An encounter; of its kind, state and place only what is not to be expected anyway."""
+
     id: UUID
     what: str
     reason: str
     kind: str
     status: str
+    is_open: bool
     start: datetime | None
     practitioner: str
     place: str
+
+    @property
+    def note(self) -> str:
+        return " · ".join(filter(None, [self.kind, self.practitioner, self.place]))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -238,13 +260,6 @@ def get_vaccines(patient_id: UUID) -> Vaccines:
     return Vaccines(given=tuple(_vaccine(same) for same in doses.values()))
 
 
-_NEVER_TAKEN = [
-    MedicationRequestStatus.ENTERED_IN_ERROR,
-    MedicationRequestStatus.DRAFT,
-    MedicationRequestStatus.CANCELLED,
-]
-
-
 def _allergy(entry: AllergyIntolerance) -> Allergy:
     reactions = (
         ", ".join(filter(None, [str(reaction), reaction.get_severity_display().lower()]))
@@ -284,16 +299,20 @@ def _medication(entry: MedicationRequest, at: datetime) -> Medication:
 
 
 def _visit(entry: Encounter) -> Visit:
-    is_over = entry.status == EncounterStatus.FINISHED
     return Visit(
         id=entry.pk,
         what=_plain(str(entry)),
         reason=_plain(entry.reason_display),
-        kind=entry.get_class_code_display(),
-        status="" if is_over else entry.get_status_display(),
+        kind=""
+        if entry.class_code == EncounterClass.AMBULATORY
+        else entry.get_class_code_display(),
+        status="" if entry.status == EncounterStatus.FINISHED else entry.get_status_display(),
+        is_open=entry.status in _OPEN,
         start=entry.period_start,
         practitioner=entry.practitioner.full_name if entry.practitioner else "",
-        place=entry.service_provider,
+        place=""
+        if entry.service_provider == context.require_tenant().name
+        else entry.service_provider,
     )
 
 

@@ -53,6 +53,16 @@ SIGNS = {
 }
 _ORDER = {code: position for position, code in enumerate(SIGNS)}
 
+# What whoever measured thought of it (HL7 v3 ObservationInterpretation).
+_INTERPRETATIONS = {
+    "L": "Low",
+    "LL": "Critically low",
+    "H": "High",
+    "HH": "Critically high",
+    "A": "Abnormal",
+    "AA": "Critically abnormal",
+}
+
 # The drawing's own measure; the stylesheet gives it its size on the page.
 WIDTH, HEIGHT, MARGIN = 96, 28, 3
 
@@ -85,6 +95,7 @@ class Vital:
     trend: str
     trend_icon: str
     sparkline: Sparkline | None
+    interpretation: str
     is_preliminary: bool
 
 
@@ -93,6 +104,7 @@ class _Reading:
     at: datetime
     numbers: tuple[Decimal, ...]
     unit: str
+    interpretation: str
 
 
 def summarize(observations: Sequence[Observation]) -> Vital | None:
@@ -121,6 +133,7 @@ def summarize(observations: Sequence[Observation]) -> Vital | None:
         trend=trend,
         trend_icon=trend_icon,
         sparkline=_sparkline(comparable[::-1], sign.decimals),
+        interpretation=latest.interpretation,
         is_preliminary=observations[0].status in ("registered", "preliminary"),
     )
 
@@ -143,7 +156,15 @@ def _reading(observation: Observation) -> _Reading | None:
     )
     if len(numbers) != len(values) or values[0] is None:
         return None
-    return _Reading(at=observation.effective_at, numbers=numbers, unit=_unit(values[0]))
+    said = [value.interpretation for value in [observation, *values] if value]
+    return _Reading(
+        at=observation.effective_at,
+        numbers=numbers,
+        unit=_unit(values[0]),
+        interpretation=next(
+            (_INTERPRETATIONS[code] for code in said if code in _INTERPRETATIONS), ""
+        ),
+    )
 
 
 def _unit(value: MeasuredValue) -> str:

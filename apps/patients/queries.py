@@ -8,7 +8,7 @@ from datetime import date
 from typing import TypeVar
 from uuid import UUID
 
-from django.db.models import Max, Prefetch, QuerySet
+from django.db.models import Max, Prefetch, Q, QuerySet
 from django.utils import timezone
 
 from apps.patients.codes import BirthDatePrecision, NameUse, TelecomSystem, TelecomUse
@@ -16,6 +16,9 @@ from apps.patients.models import Patient, PatientAddress, PatientTelecom
 from apps.ui import wording
 
 _CALLED = (TelecomSystem.PHONE, TelecomSystem.SMS, "")
+
+# The chart stands above this app, so its encounters are named, not imported.
+_TOOK_PLACE = ~Q(encounters__status__in=["planned", "cancelled", "entered-in-error"])
 
 _Part = TypeVar("_Part", PatientTelecom, PatientAddress)
 
@@ -210,7 +213,7 @@ def _last_visits_of(patients: Sequence[Patient]) -> dict[UUID, date]:
     visited = (
         Patient.objects.filter(pk__in=[patient.pk for patient in patients])
         .order_by()
-        .annotate(last_visit_at=Max("encounters__period_start"))
+        .annotate(last_visit_at=Max("encounters__period_start", filter=_TOOK_PLACE))
         .values_list("pk", "last_visit_at")
     )
     return {pk: timezone.localdate(at) for pk, at in visited if at}

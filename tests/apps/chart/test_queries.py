@@ -129,13 +129,33 @@ class TestVisits:
             "Encounter for check up",
             "Asthma",
         )
-        assert (visit.kind, visit.practitioner) == ("Ambulatory", "Dr. June Kassulke")
         assert visit.status == ""
+        assert visit.note == "Dr. June Kassulke"
 
-    def test_that_are_not_over_say_so(self, carla: Patient) -> None:
-        carla.encounters.create(status="in-progress", class_code="AMB")
+    def test_say_what_is_not_to_be_expected(self, carla: Patient) -> None:
+        carla.encounters.create(
+            status="finished", class_code="EMER", service_provider="Saint Anne's"
+        )
 
-        assert queries.get_visits(carla.pk).recent[0].status == "In progress"
+        assert queries.get_visits(carla.pk).recent[0].note == "Emergency · Saint Anne's"
+
+    @pytest.mark.parametrize(
+        ("status", "label", "is_open"),
+        [
+            ("in-progress", "In progress", True),
+            ("planned", "Planned", True),
+            ("cancelled", "Cancelled", False),
+            ("finished", "", False),
+        ],
+    )
+    def test_say_how_they_stand(
+        self, carla: Patient, status: str, label: str, is_open: bool
+    ) -> None:
+        carla.encounters.create(status=status, class_code="AMB")
+
+        [visit] = queries.get_visits(carla.pk).recent
+
+        assert (visit.status, visit.is_open) == (label, is_open)
 
     def test_entered_in_error_are_left_out(self, carla: Patient) -> None:
         carla.encounters.create(status="entered-in-error", class_code="AMB")

@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from apps.chart import queries, vitals
-from apps.chart.models import Observation
+from apps.chart.models import Observation, ObservationComponent
 from apps.patients.models import Patient
 from tenancy.models import Organization
 
@@ -100,6 +100,27 @@ class TestValue:
         )
 
         assert latest(carla) == []
+
+
+class TestInterpretation:
+    def test_is_what_was_recorded(self, carla: UUID) -> None:
+        measure(carla, "38.4", year=2021, code="8310-5", unit="Cel")
+        Observation.objects.update(interpretation="H")
+
+        assert [vital.interpretation for vital in latest(carla)] == ["High"]
+
+    def test_may_be_of_a_part(self, carla: UUID) -> None:
+        press(carla, "180", "80", year=2021)
+        ObservationComponent.objects.filter(code="8480-6").update(interpretation="HH")
+
+        assert [vital.interpretation for vital in latest(carla)] == ["Critically high"]
+
+    @pytest.mark.parametrize("code", ["", "N", "no-such-code"])
+    def test_is_silent_when_there_is_nothing_to_say(self, carla: UUID, code: str) -> None:
+        measure(carla, "36.8", year=2021, code="8310-5", unit="Cel")
+        Observation.objects.update(interpretation=code)
+
+        assert [vital.interpretation for vital in latest(carla)] == [""]
 
 
 class TestOrder:

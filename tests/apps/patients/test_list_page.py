@@ -159,6 +159,17 @@ class TestRow:
 
         assert self.row_of(patient).last_visit == date(2021, 5, 1)
 
+    @pytest.mark.parametrize("status", ["planned", "cancelled", "entered-in-error"])
+    def test_has_no_visit_that_did_not_take_place(
+        self, in_elm: Organization, register: Register, status: str
+    ) -> None:
+        patient = register("Murray", "Fabian")
+        patient.encounters.create(
+            status=status, class_code="AMB", period_start=datetime(2021, 5, 1, 9, tzinfo=UTC)
+        )
+
+        assert self.row_of(patient).last_visit is None
+
     def test_marks_a_closed_record(self, receptionist: TenantClient, register: Register) -> None:
         register("Murray", "Fabian", active=False)
 
