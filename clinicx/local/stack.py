@@ -322,14 +322,20 @@ def _where(stack: State) -> str:
 
 @contextlib.contextmanager
 def _signals_interrupt() -> Iterator[None]:
-    """Let a polite kill and a closed terminal do what Ctrl-C does."""
+    """
+    Let a polite kill and a closed terminal do what Ctrl-C does.
+
+    Ctrl-C itself, too: what a script starts with '&' inherits that it is ignored, and then
+    Python does nothing about it. A closed terminal is ignored where nohup asked for that.
+    """
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    before = {
-        number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)
-    }
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    before = {number: signal.signal(number, interrupt) for number in numbers}
     try:
         yield
     finally:
