@@ -158,6 +158,7 @@ class _Unit:
         self._coming = coming
         #: Those of them that something written already refers to.
         self._promised: set[int] = set()
+        self._is_locked = False
 
     @property
     def only_lacks_others(self) -> bool:
@@ -168,10 +169,9 @@ class _Unit:
         """Write everything, or report why nothing was written."""
         self.results = [FileResult(source.label) for source in self.files]
         self._promised.clear()
+        self._is_locked = False
         try:
             with transaction.atomic():
-                with connection.cursor() as cursor:
-                    cursor.execute(LOCK)
                 for source, result in zip(self.files, self.results, strict=True):
                     self._import_file(source, result, on_bytes)
                 if self._is_refused():
@@ -203,6 +203,7 @@ class _Unit:
                 chunk.validate()
                 # After a problem nothing will be kept: the rest is only looked at.
                 if not self._is_refused():
+                    self._lock()
                     chunk.recognise_and_resolve()
                     chunk.map()
                 result.add(chunk.problems)
@@ -212,6 +213,18 @@ class _Unit:
                 on_bytes(size)
         except UnreadableFile as error:
             result.add([error.problem])
+
+    def _lock(self) -> None:
+        """
+        Wait for other imports, the first time in this transaction.
+
+        Not before the first chunk has been validated: until a statement is sent there is no
+        transaction, and a long one that says nothing is ended by PostgreSQL.
+        """
+        if not self._is_locked:
+            with connection.cursor() as cursor:
+                cursor.execute(LOCK)
+            self._is_locked = True
 
     def _is_refused(self) -> bool:
         return any(result.is_refused for result in self.results)

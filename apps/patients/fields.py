@@ -84,8 +84,3 @@ class ExactJSONField(models.JSONField):
         kwargs.setdefault("encoder", ExactEncoder)
         kwargs.setdefault("decoder", ExactDecoder)
         super().__init__(*args, **kwargs)
-
-    def get_placeholder(self, value: Any, compiler: Any, connection: Any) -> str:
-        # A field that has this keeps bulk_create from sending columns as arrays, in which
-        # psycopg escapes JSON in Python, quote by quote: a third of an import's time.
-        return "%s"
