@@ -249,13 +249,5 @@ class PatientViewSet(RecordViewSet[Patient]):
     queryset = Patient.objects.defer("extra", "search_text")
     filterset_class = PatientFilters
 
-    def get_queryset(self) -> QuerySet[Patient]:
-        patients = super().get_queryset()
-        if self.action != "retrieve":
-            return patients
-        return patients.prefetch_related(
-            "identifiers", "names", "telecoms", "addresses", "contacts", "communications"
-        )
-
     def get_serializer_class(self) -> type[BaseSerializer[Patient]]:
         return PatientDetailSerializer if self.action == "retrieve" else PatientSerializer

@@ -16,7 +16,8 @@ from csp.decorators import csp_update
 from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.contrib.auth.views import LogoutView, redirect_to_login
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponseBase
+from django.core.paginator import InvalidPage
+from django.http import Http404, HttpRequest, HttpResponseBase
 from django.urls import reverse
 from unfold.sites import UnfoldAdminSite
 
@@ -59,6 +60,15 @@ class Site(UnfoldAdminSite):  # type: ignore[misc]  # untyped
         # answers an id that is no UUID with a 500.
         urls = super().get_urls()
         return [each for each in urls if getattr(each, "name", "") != "view_on_site"]
+
+    def search(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponseBase:
+        try:
+            found: HttpResponseBase = super().search(request, extra_context)
+        except (InvalidPage, ValueError) as error:  # Unfold reads the page's number as it comes
+            raise Http404 from error
+        return found
 
     def each_context(self, request: TenantRequest) -> dict[str, Any]:
         name = self._name(request)

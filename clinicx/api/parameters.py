@@ -28,8 +28,6 @@ class DeclaredParameters(DjangoFilterBackend):  # type: ignore[misc]  # untyped
     ) -> QuerySet[Any]:
         is_list = getattr(view, "action", None) == "list"
         _refuse_others(request, self._declared(queryset, view) if is_list else frozenset())
-        if not is_list:
-            return queryset
         filtered: QuerySet[Any] = super().filter_queryset(request, queryset, view)
         return filtered
 

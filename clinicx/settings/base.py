@@ -165,17 +165,6 @@ SPECTACULAR_SETTINGS = {
         "drf_spectacular.hooks.postprocess_schema_enums",
         "clinicx.api.schema.add_problems",
     ],
-    # Several resources have a `status`, each with codes of its own.
-    "ENUM_NAME_OVERRIDES": {
-        "AllergyClinicalStatusEnum": "apps.chart.codes.AllergyClinicalStatus",
-        "AllergyVerificationStatusEnum": "apps.chart.codes.AllergyVerificationStatus",
-        "ConditionClinicalStatusEnum": "apps.chart.codes.ConditionClinicalStatus",
-        "ConditionVerificationStatusEnum": "apps.chart.codes.ConditionVerificationStatus",
-        "EncounterStatusEnum": "apps.chart.codes.EncounterStatus",
-        "ImmunizationStatusEnum": "apps.chart.codes.ImmunizationStatus",
-        "MedicationRequestStatusEnum": "apps.chart.codes.MedicationRequestStatus",
-        "ObservationStatusEnum": "apps.chart.codes.ObservationStatus",
-    },
     # The description holds nothing of any clinic, so nobody has to sign in for it.
     "SERVE_AUTHENTICATION": [],
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],

@@ -96,6 +96,15 @@ class TestDoor:
         assert response.status_code == 200
         assert f"{in_elm.name} admin" in response.content.decode()
 
+    @pytest.mark.parametrize(
+        "page", ["x", "0", "99", "9" * 5000], ids=["text", "0", "99", "5000 digits"]
+    )
+    def test_searches_no_page_that_is_not_there(
+        self, admin_client: TenantClient, page: str
+    ) -> None:
+        assert admin_client.get(f"{ADMIN}search/?s=pat").status_code == 200
+        assert admin_client.get(f"{ADMIN}search/?s=pat&page={page}").status_code == 404
+
     def test_opens_for_an_operator(self, operator: TenantClient) -> None:
         response = operator.get(ADMIN)
 
