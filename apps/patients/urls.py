@@ -10,5 +10,6 @@ app_name = "patients"
 
 urlpatterns = [
     path("", views.patient_list, name="list"),
+    path("search/", views.patient_search, name="search"),
     path("<uuid:pk>/", views.patient_page, name="detail"),
 ]

@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 
 from apps.accounts.models import User
-from apps.patients import queries
+from apps.patients import queries, searches
 from apps.patients.models import Patient
 from tenancy import context
 from tenancy.models import Organization
 from tenancy.testing import TenantClient
 
 PAGE = "/patients/"
+SEARCH = "/patients/search/"
 FROM_HTMX = {"HX-Request": "true"}
 
 Register = Callable[..., Patient]
@@ -26,6 +27,11 @@ def text_of(response: Any) -> str:
     """Return the words of a page as they are read."""
     assert response.status_code == 200
     return " ".join(re.sub(r"<[^>]+>", " ", response.content.decode()).split())
+
+
+def find(browser: TenantClient, text: str) -> Any:
+    """Type `text` into the search box and press Enter."""
+    return browser.post(SEARCH, {"q": text}, follow=True)
 
 
 @pytest.fixture
@@ -56,12 +62,12 @@ class TestPage:
             register("Oakes", "Otto")
 
         assert "Oakes" not in text_of(receptionist.get(PAGE))
-        assert "No match for" in text_of(receptionist.get(PAGE, {"q": "oakes"}))
+        assert "No match for" in text_of(find(receptionist, "oakes"))
 
     def test_sends_a_stranger_to_sign_in(
         self, in_elm: Organization, elm_client: TenantClient
     ) -> None:
-        response = elm_client.get(PAGE, {"q": "echev"})
+        response = elm_client.get(PAGE)
 
         assert response.status_code == 302
         assert response["Location"].startswith("/sign-in/?next=/patients/")
@@ -183,14 +189,14 @@ class TestSearch:
         register("Murray", "Fabian")
 
     def test_finds_without_script(self, receptionist: TenantClient) -> None:
-        response = receptionist.get(PAGE, {"q": "echev"})
+        response = find(receptionist, "echev")
 
         assert "1 match for “echev”" in text_of(response)
         assert "Murray" not in text_of(response)
         assert 'value="echev"' in response.content.decode()
 
     def test_answers_htmx_with_the_results_alone(self, receptionist: TenantClient) -> None:
-        response = receptionist.get(PAGE, {"q": "carla"}, headers=FROM_HTMX)
+        response = receptionist.post(SEARCH, {"q": "carla"}, headers=FROM_HTMX)
         page = response.content.decode()
 
         assert "<html" not in page
@@ -198,13 +204,56 @@ class TestSearch:
         assert "Echevarría" in page
         assert "HX-Request" in response["Vary"]
 
-    def test_answers_a_page_that_htmx_restores_in_full(self, receptionist: TenantClient) -> None:
-        headers = {**FROM_HTMX, "HX-History-Restore-Request": "true"}
+    def test_keeps_what_was_typed_out_of_every_address(self, receptionist: TenantClient) -> None:
+        """Histories, bookmarks and logs on the way all write addresses down."""
+        typed = receptionist.post(SEARCH, {"q": "carla"}, headers=FROM_HTMX)
+        entered = find(receptionist, "carla")
 
-        assert "<html" in receptionist.get(PAGE, headers=headers).content.decode()
+        addresses = [typed["HX-Replace-Url"], *[address for address, _ in entered.redirect_chain]]
+        assert addresses[0].startswith("/patients/?search=")
+        assert len(set(addresses)) == 1
+        assert "carla" not in addresses[0]
+        assert "1 match for “carla”" in text_of(receptionist.get(addresses[0]))
+
+    def test_is_nobody_elses(
+        self, receptionist: TenantClient, elm: Organization, sign_in: Any
+    ) -> None:
+        (address, _), *_ = find(receptionist, "carla").redirect_chain
+        nurse = TenantClient(elm)
+        sign_in(nurse, "nurse")
+
+        assert "2 in this clinic" in text_of(nurse.get(address))
+
+    def test_remembers_so_many_and_no_more(self, receptionist: TenantClient) -> None:
+        (first, _), *_ = find(receptionist, "carla").redirect_chain
+        for number in range(searches.KEPT):
+            find(receptionist, f"carla {number}")
+
+        assert "2 in this clinic" in text_of(receptionist.get(first))
+        assert len(receptionist.session[searches.SESSION_KEY]) == searches.KEPT
+
+    def test_of_nothing_shows_everybody(self, receptionist: TenantClient) -> None:
+        assert find(receptionist, " ").redirect_chain == [("/patients/", 302)]
+
+    def test_leads_a_stranger_to_the_list_after_signing_in(
+        self, elm_client: TenantClient, receptionist: TenantClient
+    ) -> None:
+        assert TenantClient(elm_client.organization).post(SEARCH).status_code == 302
+        assert receptionist.get(SEARCH, follow=True).redirect_chain == [("/patients/", 302)]
+
+    @pytest.mark.parametrize("method", ["put", "delete"])
+    def test_answers_405_to_another_method(self, receptionist: TenantClient, method: str) -> None:
+        assert getattr(receptionist, method)(SEARCH).status_code == 405
+
+    def test_is_refused_to_whoever_has_no_right(
+        self, in_elm: Organization, elm_client: TenantClient
+    ) -> None:
+        elm_client.force_login(User.objects.create_user("cleaner"))
+
+        assert elm_client.post(SEARCH, {"q": "carla"}).status_code == 403
 
     def test_says_what_to_try_when_nobody_fits(self, receptionist: TenantClient) -> None:
-        words = text_of(receptionist.get(PAGE, {"q": "zzz"}))
+        words = text_of(find(receptionist, "zzz"))
 
         assert "Nobody by that description" in words
         assert "Show all patients" in words
@@ -213,7 +262,7 @@ class TestSearch:
         "text", ["<script>alert(1)</script>", "' OR 1=1 --", "\x00", "%", "x" * 999]
     )
     def test_survives_whatever_is_typed(self, receptionist: TenantClient, text: str) -> None:
-        response = receptionist.get(PAGE, {"q": text})
+        response = find(receptionist, text)
 
         assert response.status_code == 200
         assert "<script>alert" not in response.content.decode()
@@ -233,10 +282,13 @@ class TestPages:
         assert "Previous" not in text_of(response)
 
     def test_keep_the_search(self, receptionist: TenantClient) -> None:
-        response = receptionist.get(PAGE, {"q": "ann family", "page": "2"})
+        (address, _), *_ = find(receptionist, "ann family").redirect_chain
+
+        response = receptionist.get(f"{address}&page=2")
         links = re.findall(r'href="(\?[^"]+)"', response.content.decode())
 
-        assert links == ["?q=ann+family&amp;page=1", "?q=ann+family&amp;page=3"]
+        query = address.removeprefix("/patients/")
+        assert links == [f"{query}&amp;page=1", f"{query}&amp;page=3"]
 
     @pytest.mark.parametrize(("page", "shown"), [("3", 10), ("99", 10), ("x", 25), ("-1", 10)])
     def test_beyond_the_last_are_the_last(

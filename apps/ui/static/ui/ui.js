@@ -216,7 +216,9 @@
   // A session that has ended is sent to the sign-in page: go there, do not paste it in.
   document.addEventListener("htmx:beforeSwap", (event) => {
     const { requestConfig, xhr } = event.detail;
-    if (new URL(xhr.responseURL).pathname === new URL(requestConfig.path, location).pathname) return;
+    const isWhatWasAsked =
+      new URL(xhr.responseURL).pathname === new URL(requestConfig.path, location).pathname;
+    if (isWhatWasAsked && xhr.status !== 403) return;
     event.detail.shouldSwap = false;
     location.reload();
   });
