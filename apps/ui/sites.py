@@ -66,7 +66,7 @@ class Site(UnfoldAdminSite):  # type: ignore[misc]  # untyped
     ) -> HttpResponseBase:
         try:
             found: HttpResponseBase = super().search(request, extra_context)
-        except (InvalidPage, ValueError) as error:  # Unfold reads the page's number as it comes
+        except InvalidPage as error:  # Unfold asks for the page as it comes
             raise Http404 from error
         return found
 
