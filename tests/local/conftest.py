@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -20,19 +22,42 @@ def _no_servers_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-def make_project() -> Path:
-    """Make a folder that everybody can enter, unlike pytest's own; its name has a space."""
-    folder = Path(tempfile.mkdtemp(prefix="clinicx local "))
-    folder.chmod(0o755)
-    return folder
+PREFIX = "clinicx local "
+IN_USE = "in-use"
+
+
+@contextlib.contextmanager
+def make_project() -> Iterator[Path]:
+    """A folder that everybody can enter, unlike pytest's own; its name has a space."""
+    for abandoned in Path(tempfile.gettempdir()).glob(f"{PREFIX}*/{IN_USE}.lock"):
+        # Tests that run beside these may be at the same one.
+        with contextlib.suppress(FileNotFoundError):
+            _remove_if_abandoned(abandoned.parent)
+    draft = Path(tempfile.mkdtemp())
+    draft.chmod(0o755)
+    with state.lock(draft, IN_USE, wait=True):
+        # Nobody sees it by its name before it is locked.
+        folder = draft.rename(draft.with_name(PREFIX + draft.name))
+        yield folder
+    shutil.rmtree(folder)
+
+
+def _remove_if_abandoned(folder: Path) -> None:
+    """Stop and delete what killed tests left in `folder`: nobody holds its lock."""
+    if folder.stat().st_uid != os.geteuid():
+        return
+    with state.lock(folder, IN_USE, wait=False) as is_abandoned:
+        if is_abandoned:
+            for each in folder.rglob("state.json"):
+                stack.reset(each.parent)
+            shutil.rmtree(folder)
 
 
 @pytest.fixture
 def project() -> Iterator[Path]:
     """A project's folder."""
-    folder = make_project()
-    yield folder
-    shutil.rmtree(folder)
+    with make_project() as folder:
+        yield folder
 
 
 @pytest.fixture
@@ -46,11 +71,10 @@ def made(project: Path) -> Iterator[State]:
 @pytest.fixture(scope="session")
 def shared() -> Iterator[State]:
     """One stack for all tests that stop and kill its servers: it must survive them all."""
-    project = make_project()
-    shared = state.prepare(project / "dev")
-    yield shared
-    stack.reset(shared.folder)
-    shutil.rmtree(project)
+    with make_project() as project:
+        shared = state.prepare(project / "dev")
+        yield shared
+        stack.reset(shared.folder)
 
 
 @pytest.fixture

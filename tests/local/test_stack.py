@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -58,10 +57,9 @@ class Terminal:
 @pytest.fixture(scope="session")
 def journey() -> Iterator[Path]:
     """The folder of a stack that each test starts and ends in its own way; it keeps its data."""
-    project = make_project()
-    yield project / "dev"
-    stack.reset(project / "dev")
-    shutil.rmtree(project)
+    with make_project() as project:
+        yield project / "dev"
+        stack.reset(project / "dev")
 
 
 @pytest.fixture
