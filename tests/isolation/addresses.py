@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from itertools import count
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -87,15 +86,14 @@ class Part:
         """Return a value of the same kind that no row has."""
         if self.model is None:
             return self
-        nobodys = {"uuid": str(uuid4()), "number": str(next(_NUMBERS)), "text": f"no{uuid4().hex}"}
-        return replace(self, value=nobodys[self.kind])
+        return replace(self, value=NOBODYS[self.kind])
 
     @property
     def kind(self) -> str:
         return _kind(self.value)
 
 
-_NUMBERS = count(100_000_000)
+NOBODYS = {"uuid": str(uuid4()), "number": "123456789", "text": uuid4().hex[:20]}
 
 
 def _kind(value: str) -> str:
@@ -206,6 +204,8 @@ def list_replacements(filling: Filling, world: World) -> Iterator[tuple[Filling,
 def list_search_parameters(address: Address) -> list[str]:
     """Return the names of the query parameters by which the address may look for rows."""
     if hasattr(address.view, "model_admin") and not address.name.endswith("_changelist"):
+        return []
+    if getattr(address.view, "initkwargs", {}).get("detail"):
         return []
     filterset = getattr(getattr(address.view, "cls", None), "filterset_class", None)
     return list(getattr(filterset, "base_filters", ["q", "search"]))

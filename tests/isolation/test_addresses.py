@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
-from itertools import islice
+from itertools import islice, product
 from typing import Any
 from urllib.parse import quote
 
@@ -95,11 +95,20 @@ class Host:
     other_target: Target
     sessions: dict[str, str]
     openings: dict[Address, Opening] = field(default_factory=dict)
+    answers: dict[tuple[str, str | None], HttpResponse] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.client = TenantClient(host=self.name)
 
     def ask(self, path: str, *, role: str | None, method: str = "GET") -> HttpResponse:
+        """Return the answer to whoever is signed in as `role`; a GET is asked once for all."""
+        if method != "GET":
+            return self._ask(path, role, method)
+        if (path, role) not in self.answers:
+            self.answers[path, role] = self._ask(path, role, method)
+        return self.answers[path, role]
+
+    def _ask(self, path: str, role: str | None, method: str) -> HttpResponse:
         self.client.cookies.clear()
         if role is not None:
             self.client.cookies["sessionid"] = self.sessions[role]
@@ -267,17 +276,14 @@ class TestAddress:
         with context.override(host.other_target):
             assert snapshot(host.other.rows) == before
 
-    @pytest.mark.parametrize(
-        "value", MALFORMED, ids=["zero", "minus", "word", "long", "nul", "sql"]
-    )
     @each_address(filled=True)
-    def test_is_not_found_with_an_id_that_is_none(self, value: str, address: Address, host: Host):
+    def test_takes_an_id_that_is_none(self, address: Address, host: Host):
         """
-        Never an error of ours: `ask` refuses a status of 500 or more.
+        Whatever is typed there is no error of ours: `ask` refuses a status of 500 or more.
         """
         opening = host.opening(address)
 
-        for name in opening.filling:
+        for value, name in product(MALFORMED, opening.filling):
             malformed = {**opening.filling, name: Part(quote(value, safe=""))}
             host.ask(address.path(malformed), role=opening.role, method=opening.method)
 
