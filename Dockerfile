@@ -26,7 +26,7 @@ COPY clinicx ./clinicx
 # Static files under names that contain their hash. Settings insist on addresses and a key;
 # nothing connects here, and nothing of these is in the next stage.
 RUN SECRET_KEY=unused BASE_DOMAIN=unused REDIS_URL=redis://unused/0 \
-    DATABASE_URL=postgresql://unused/unused DATABASE_DDL_URL=postgresql://unused/unused \
+    DATABASE_URL=postgresql://unused/unused \
     DJANGO_SETTINGS_MODULE=clinicx.settings.production \
     /opt/clinicx/bin/python manage.py collectstatic --no-input
 

@@ -14,7 +14,9 @@ import dj_database_url
 
 
 def databases(*, app_url: str, ddl_url: str) -> dict[str, Any]:
-    return {"default": _database(app_url), "ddl": _database(ddl_url)}
+    """Return DATABASES; without `ddl_url` a process serves, and cannot migrate or provision."""
+    addresses = {"default": app_url, "ddl": ddl_url}
+    return {alias: _database(url) for alias, url in addresses.items() if url}
 
 
 def _database(url: str) -> dict[str, Any]:

@@ -10,8 +10,9 @@ from clinicx.settings.databases import caches, databases
 
 DEBUG = False
 SECRET_KEY = env.required("SECRET_KEY")
+# The owner's address is for migrations and provisioning: a pod that serves pages has none.
 DATABASES = databases(
-    app_url=env.required("DATABASE_URL"), ddl_url=env.required("DATABASE_DDL_URL")
+    app_url=env.required("DATABASE_URL"), ddl_url=env.text("DATABASE_DDL_URL", "")
 )
 CACHES = caches(redis_url=env.required("REDIS_URL"))
 TENANCY_BASE_DOMAIN = env.required("BASE_DOMAIN")

@@ -37,14 +37,20 @@ class TestProduction:
 
         assert result.returncode == 0, result.stderr
 
-    @pytest.mark.parametrize(
-        "name", ["SECRET_KEY", "BASE_DOMAIN", "DATABASE_URL", "DATABASE_DDL_URL", "REDIS_URL"]
-    )
+    @pytest.mark.parametrize("name", ["SECRET_KEY", "BASE_DOMAIN", "DATABASE_URL", "REDIS_URL"])
     def test_does_not_start_without(self, name: str) -> None:
         result = check_deploy({key: value for key, value in COMPLETE.items() if key != name})
 
         assert result.returncode != 0
         assert f"{name} is not set" in result.stderr
+
+    def test_serves_without_the_owners_password_and_says_what_it_cannot(self) -> None:
+        serving = {key: value for key, value in COMPLETE.items() if key != "DATABASE_DDL_URL"}
+
+        result = check_deploy(serving)
+
+        assert "tenancy.E002" in result.stderr
+        assert "1 issue" in result.stderr
 
     def test_has_no_demo_sign_ins(self) -> None:
         result = subprocess.run(
