@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from django.db import transaction
+from django.utils import timezone
 
 from apps.patients.codes import NameUse, TelecomSystem
 from apps.patients.folding import fold, fold_number, phone_digits
@@ -50,7 +51,12 @@ def derive_telecom(telecom: PatientTelecom) -> None:
 
 @transaction.atomic
 def refresh(patients: Iterable[Patient]) -> None:
-    """Write again what the rows of `patients` and of their numbers repeat."""
+    """
+    Write again what the rows of `patients` and of their numbers repeat.
+
+    They count as updated: whoever asks what has changed asks their rows alone.
+    """
+    now = timezone.now()
     chosen = list(
         Patient.objects.filter(pk__in=[patient.pk for patient in patients])
         .select_for_update()
@@ -58,6 +64,7 @@ def refresh(patients: Iterable[Patient]) -> None:
     )
     for patient in chosen:
         derive(patient, list(patient.names.all()))
+        patient.updated_at = now
     identifiers = [each for patient in chosen for each in patient.identifiers.all()]
     for identifier in identifiers:
         derive_identifier(identifier)
@@ -65,7 +72,9 @@ def refresh(patients: Iterable[Patient]) -> None:
     for telecom in telecoms:
         derive_telecom(telecom)
 
-    Patient.objects.bulk_update(chosen, ["family", "given", "sort_name", "search_text"])
+    Patient.objects.bulk_update(
+        chosen, ["family", "given", "sort_name", "search_text", "updated_at"]
+    )
     PatientIdentifier.objects.bulk_update(identifiers, ["search_value"])
     PatientTelecom.objects.bulk_update(telecoms, ["reversed_digits"])
 

@@ -173,6 +173,7 @@ class TestWhoIsAsking:
             basic("a" * 5000),
             {"Authorization": "Basic"},
             {"Authorization": "Basic !!!"},
+            {"Authorization": "Basic " + b64encode(b"doc\x00tor:clinicx").decode()},
             {"Authorization": "Basic " + b64encode(b"\xff\xfe").decode()},
             {"Authorization": "Basic " + b64encode(b"no colon").decode()},
             {"Authorization": "Bearer abc"},

@@ -35,6 +35,16 @@ class TestRefresh:
         patient.refresh_from_db()
         assert (patient.family, patient.search_text) == ("", "")
 
+    def test_counts_as_an_update(self, in_elm):
+        patient = Patient.objects.create()
+        patient.names.create(family="Murray")
+
+        registry.refresh([patient])
+
+        before = patient.updated_at
+        patient.refresh_from_db()
+        assert patient.updated_at > before
+
     def test_writes_the_numbers_as_they_are_searched(self, in_elm):
         patient = Patient.objects.create()
         identifier = patient.identifiers.create(value="999-81-5679")
