@@ -11,6 +11,7 @@ from django.apps import apps
 from apps.chart.models import AllergyIntolerance, Condition, Encounter, Observation
 from apps.fhir import importer, mapping, references, sources
 from apps.fhir.models import ImportedResource, RawResource, SourceName
+from apps.patients import mrn
 from apps.patients.models import Patient, PatientName
 from apps.scheduling.models import Practitioner
 from tenancy import context
@@ -137,6 +138,30 @@ class TestChange:
         assert doctor.extra["extension"][0]["valueInteger"] == 7
         assert place["telecom"] == [{"system": "phone", "value": "555-100-2000"}]
 
+    def test_of_the_directory_is_not_made_twice(self, in_elm, take_in, maria, write):
+        """
+        Two files that contradict each other would otherwise change the doctor for ever.
+        """
+        one = write(maria)
+        maria["entry"][1]["resource"]["name"][0]["family"] = "Okafor-Adeyemi"
+        other = write(maria, "other.json")
+
+        first = take_in(one, other)
+        second = take_in(one, other)
+
+        assert totals(first) == {"new": 15, "changed": 1, "unchanged": 14}
+        assert totals(second) == {"unchanged": 30}
+        assert Practitioner.objects.get().family == "Okafor-Adeyemi"
+
+    def test_draws_no_new_record_number(self, in_elm, take_in, maria, write):
+        take_in(write(maria))
+        maria["entry"][PATIENT]["resource"]["gender"] = "unknown"
+        before = mrn.next_mrn()
+
+        take_in(write(maria))
+
+        assert int(mrn.next_mrn()[3:-1]) == int(before[3:-1]) + 1
+
     def test_forgets_an_identifier_that_the_source_has_withdrawn(
         self, in_elm, take_in, maria, write
     ):
@@ -173,12 +198,17 @@ class TestReferences:
         assert visit.practitioner == Practitioner.objects.get()
         assert visit.service_provider == "Elm Street Surgery"
 
-    def test_may_be_to_a_file_that_comes_later(self, in_elm, take_in, files, write):
-        last = write((files / "directory.json").read_bytes(), "z/directory.json")
-        first = write((files / "conditional.json").read_bytes(), "a/conditional.json")
+    def test_may_be_to_a_file_that_comes_later(self, in_elm, take_in, files, maria, write):
+        """
+        Both files begin with a patient, so their order says nothing of who needs whom.
+        """
+        first = write((files / "conditional.json").read_bytes(), "a.json")
+        maria["entry"].insert(0, maria["entry"].pop(PATIENT))
+        last = write(maria, "b.json")
 
         assert said(take_in(first, last)) == []
-        assert Encounter.objects.get().practitioner == Practitioner.objects.get()
+        visit = Encounter.objects.get(patient__family="Lindqvist")
+        assert visit.practitioner == Practitioner.objects.get()
 
     def test_may_be_relative_to_a_server(self, in_elm, take_in, files):
         assert said(take_in(files / "relative.json")) == []
@@ -222,6 +252,23 @@ class TestReferences:
         results = take_in(files / "conditional.json")
 
         assert ["individual" in problem for problem in said(results)] == [True]
+
+    def test_to_what_is_deleted_meanwhile_refuse_the_file(
+        self, in_elm, take_in, files, monkeypatch
+    ):
+        """
+        Foreign keys are asked before the file counts as imported, not at some later commit.
+        """
+        take_in(files / "directory.json")
+        Practitioner.objects.all().delete()
+        monkeypatch.setattr(importer, "_existing", set)
+
+        results = take_in(files / "conditional.json")
+
+        (problem,) = said(results)
+        assert "practitioner" in problem
+        assert totals(results) == {"skipped": 2}
+        assert not Patient.objects.exists()
 
     def test_inside_must_be_to_something_contained(self, in_elm, take_in, maria, write):
         maria["entry"][-1]["resource"]["insurance"][0]["coverage"]["reference"] = "#other"
@@ -429,6 +476,25 @@ class TestChunks:
         results = take_in(write(lines, "a.ndjson"))
 
         assert totals(results) == {"failed": 3}
+
+    def test_may_not_promise_a_row_that_turns_out_to_be_another(
+        self, in_elm, take_in, write, monkeypatch
+    ):
+        """
+        The parent is known here by its identifier, under another id than was promised.
+        """
+        monkeypatch.setattr(sources, "CHUNK", 1)
+        number = {"system": "https://example.org/places", "value": "7"}
+        parent = {"resourceType": "Organization", "name": "Trust", "identifier": [number]}
+        take_in(write([{**parent, "id": "known"}], "before.ndjson"))
+        child = {"resourceType": "Organization", "id": "child", "name": "Ward"}
+        child["partOf"] = {"reference": "Organization/parent"}
+
+        results = take_in(write([child, {**parent, "id": "parent"}], "a.ndjson"))
+
+        assert said(results) == [
+            "line 2 was referred to before it came, and is known here under another id"
+        ]
 
 
 class TestOtherClinics:

@@ -96,7 +96,7 @@ class TestShape:
         """
         assert complaints({**OBSERVATION, **element}) == [f"Observation.{complaint}"]
 
-    @pytest.mark.parametrize("text", ["a\x00b", "half a pair \ud800"])
+    @pytest.mark.parametrize("text", ["a\x00b", "é\x00", "half a pair \ud800"])
     def test_has_no_text_that_cannot_be_stored(self, text):
         assert len(complaints({**OBSERVATION, "note": [{"text": text}]})) == 1
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import pytest
 
+from apps.patients.birth_date import read
 from apps.patients.models import Patient
 from apps.patients.search import search
 from tenancy import context
@@ -64,7 +67,7 @@ class TestNames:
     def test_may_have_several_words(self, text):
         assert found(text) == ["Luis de la Cruz"]
 
-    @pytest.mark.parametrize("text", ["小明", "小", "王 小明"])
+    @pytest.mark.parametrize("text", ["小明", "小", "明", "王 小明"])
     def test_may_be_ideograms(self, text):
         assert found(text) == ["王 小明"]
 
@@ -205,6 +208,10 @@ class TestBirthDate:
 
         assert found("14/2/15") == ["Very Old", "Very Young"]
         assert found("14/2/81") == ["An Adult"]
+
+    def test_is_not_ahead_by_a_day_either(self):
+        assert read("15/6/2024", today=date(2024, 6, 15))
+        assert not read("16/6/2024", today=date(2024, 6, 15))
 
     def test_fits_a_record_that_knows_only_the_month_or_year(self, in_elm, register):
         register("Month", "Only", born="1981-02")
