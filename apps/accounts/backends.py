@@ -11,7 +11,7 @@ from apps.accounts.models import User
 
 
 class PasswordBackend(ModelBackend):
-    def authenticate(  # type: ignore[override]  # as the stub of ModelBackend itself
+    def authenticate(
         self,
         request: HttpRequest | None,
         username: str | None = None,
