@@ -170,6 +170,7 @@ class _Unit:
         self.results = [FileResult(source.label) for source in self.files]
         self._promised.clear()
         self._is_locked = False
+        result = self.results[0]
         try:
             with transaction.atomic():
                 for source, result in zip(self.files, self.results, strict=True):
@@ -180,7 +181,7 @@ class _Unit:
         except _Refused:
             self._say_that_nothing_was_written()
         except DatabaseError as error:
-            self.results[-1].add([Problem(_reason(error))])
+            result.add([Problem(_reason(error))])
             self._say_that_nothing_was_written()
 
     def promise(self, name: str) -> UUID | None:
@@ -233,7 +234,8 @@ class _Unit:
         for result in self.results:
             result.skip_what_was_not_written()
             if not result.is_refused:
-                result.add([Problem("was left out with the file that it refers to")])
+                reason = "was left out with the file that it refers to"
+                result.add([Problem(reason, is_dangling=True)])
 
 
 def _read(source: Source) -> Iterator[tuple[list[Entry], int]]:
@@ -658,20 +660,15 @@ def _condition_of(incoming: _Incoming) -> str | None:
 
 def _existing(targets: Iterable[Target]) -> set[Target]:
     """Return those of `targets` whose rows are there: staff may have deleted some."""
-    keys: dict[str, list[UUID]] = defaultdict(list)
+    wanted: dict[type[models.Model], dict[UUID, Target]] = defaultdict(dict)
     for target in targets:
-        keys[target.resource_type].append(target.id)
-    existing: set[Target] = set()
-    for resource_type, wanted in keys.items():
-        model = _model(resource_type)
-        found = model._default_manager.filter(pk__in=wanted).values_list("pk", flat=True)
-        existing.update(Target(resource_type, key) for key in found)
-    return existing
-
-
-def _model(resource_type: str) -> type[models.Model]:
-    mapped = mapping.TYPES.get(resource_type)
-    return mapped.model if mapped else RawResource
+        mapped = mapping.TYPES.get(target.resource_type)
+        wanted[mapped.model if mapped else RawResource][target.id] = target
+    return {
+        of_model[key]
+        for model, of_model in wanted.items()
+        for key in model._default_manager.filter(pk__in=of_model).values_list("pk", flat=True)
+    }
 
 
 def _stored(incoming: list[_Incoming]) -> dict[UUID, Json]:

@@ -87,17 +87,6 @@ class IdentifierType(models.TextChoices):
     NATIONAL = "NI", "National identifier"
 
 
-class ContactRelationship(models.TextChoices):
-    """Those of HL7 v2 table 0131 and v3 RoleCode that registration offers."""
-
-    EMERGENCY = "C", "Emergency contact"
-    NEXT_OF_KIN = "N", "Next of kin"
-    GUARDIAN = "GUARD", "Guardian"
-    MOTHER = "MTH", "Mother"
-    FATHER = "FTH", "Father"
-    SPOUSE = "SPS", "Spouse"
-
-
 def one_of(
     field: str, codes: type[models.TextChoices], *, name: str, optional: bool = False
 ) -> models.CheckConstraint:

@@ -49,6 +49,17 @@ class TestIdempotence:
         assert totals(second) == {"unchanged": 27}
         assert rows() == before
 
+    def test_asks_little_for_a_file_that_brings_nothing(
+        self, in_elm, take_in, files, django_assert_max_num_queries
+    ):
+        """
+        Once for the names, once for each table whether the rows are there.
+        """
+        take_in(files / "maria.json")
+
+        with django_assert_max_num_queries(16):
+            take_in(files / "maria.json")
+
     def test_knows_a_resource_that_comes_by_another_address(self, in_elm, take_in, maria, write):
         """
         The same record number under another id is the same person, as it is the same doctor.
@@ -382,6 +393,30 @@ class TestRefusal:
         assert Patient.objects.count() == 3
         assert AllergyIntolerance.objects.count() == 1
         assert not Encounter.objects.exists()
+
+    def test_of_several_files_for_want_of_another_ends_when_that_has_come(
+        self, in_elm, take_in, files, write
+    ):
+        """
+        A visit and its problem hang together, both on a patient who is in a bundle, and the
+        patient on a doctor who is in a file that comes after it.
+        """
+        visit, problem, doctor = (
+            write(lines, f"{name}.ndjson")
+            for name, lines in {
+                "Encounter": (files / "export/Encounter.000.ndjson").read_bytes(),
+                "Condition": (files / "export/Condition.000.ndjson").read_bytes(),
+                "Practitioner": [{"resourceType": "Practitioner", "id": "d"}],
+            }.items()
+        )
+        link = {"reference": "Practitioner/d"}
+        patient = {"resourceType": "Patient", "id": "a1", "generalPractitioner": [link]}
+        bundle = {"resourceType": "Bundle", "type": "batch", "entry": [{"resource": patient}]}
+
+        results = take_in(write(bundle), visit, problem, doctor)
+
+        assert said(results) == []
+        assert totals(results) == {"new": 4}
 
 
 class TestStrangers:
