@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg
@@ -29,6 +30,24 @@ WRITES = 5_000
 # A step is one or two reads, or writes up to three rows.
 READING_STEPS = 15_500
 WRITING_STEPS = 3_100
+
+
+# What would stay on a session for the next client. PgBouncer itself keeps the settings
+# named here in step with each client's.
+LEFT_BEHIND = """
+    SELECT current_user::text,
+           current_setting('role'),
+           (SELECT string_agg(name || '=' || setting, ', ' ORDER BY name)
+              FROM pg_catalog.pg_settings
+             WHERE source = 'session'
+               AND name NOT IN ('application_name', 'client_encoding', 'DateStyle', 'TimeZone',
+                                'standard_conforming_strings')),
+           (SELECT count(*) FROM pg_catalog.pg_prepared_statements),
+           (SELECT count(*) FROM pg_catalog.pg_cursors WHERE is_holdable),
+           (SELECT count(*) FROM pg_catalog.pg_locks
+             WHERE pid = pg_backend_pid() AND locktype = 'advisory'),
+           (SELECT count(*) FROM pg_catalog.pg_listening_channels())
+"""
 
 
 @pytest.fixture
@@ -113,6 +132,16 @@ def stock_clinics(
     superuser.execute(sql.SQL("DROP ROLE {}").format(login))
 
 
+def _describe_sessions(pgbouncer: PgBouncer) -> set[tuple[Any, ...]]:
+    """Return what the sessions of the pool, each held by another client, are set to."""
+    clients = [psycopg.connect(pgbouncer.url("app")) for _ in range(POOL_SIZE)]
+    try:
+        return {client.execute(LEFT_BEHIND).fetchone() for client in clients}
+    finally:
+        for client in clients:
+            client.close()
+
+
 class TestOurs:
     @pytest.mark.slow
     def test_reads_and_writes_only_the_clinics_own_rows(
@@ -140,6 +169,28 @@ class TestOurs:
         assert report.writes >= WRITES
         assert len(report.clinics_by_session) <= POOL_SIZE
         assert set(map(len, report.clinics_by_session.values())) == {len(clinics)}
+
+    def test_leaves_nothing_behind_on_a_session(
+        self,
+        through_pgbouncer: PgBouncer,
+        elm: Organization,
+        seeded: Callable[[Organization], Clinic],
+    ):
+        """
+        Every session of the pool is at the end as it was before: nobody's.
+        """
+        clinic = seeded(elm)
+        client = workload.Client(workload.Report(), alias="default", number=0)
+        fresh = _describe_sessions(through_pgbouncer)
+
+        for read in client.READS:
+            with clinic.enter():
+                list(read(client))
+        for write in client.WRITES:
+            with clinic.enter():
+                write(client, clinic.name)
+
+        assert _describe_sessions(through_pgbouncer) == fresh
 
 
 class TestDjangoTenantsOwn:

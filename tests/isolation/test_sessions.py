@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.conf import settings
+from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import Group
 from django.contrib.sessions.models import Session
 from django.http import HttpResponse
@@ -34,9 +35,11 @@ HOSTS = list(PAGES)
 
 each_way = pytest.mark.parametrize(("home", "away"), list(permutations(HOSTS, 2)))
 
-# The same at every host: number, name and password.
+# The same at every host: number, name, password and even the password's salt, of which
+# a session's signature is made.
 NUMBER = 424_242
 NAME = "sam"
+HASH = make_password(PASSWORD, salt="same" * 8)
 
 
 @pytest.fixture
@@ -50,7 +53,8 @@ def targets(outside: list[Organization]) -> dict[str, Target]:
     }
     for target in targets.values():
         with context.override(target):
-            sam = User.objects.create_superuser(NAME, password=PASSWORD, pk=NUMBER)
+            sam = User.objects.create_superuser(NAME, pk=NUMBER)
+            User.objects.filter(pk=NUMBER).update(password=HASH)
             if target is not context.PLATFORM:
                 sam.groups.add(Group.objects.get(name="doctor"))
     return targets
