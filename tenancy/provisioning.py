@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import cast
 
-from django.db import DatabaseError, connections, transaction
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections, transaction
 
 from tenancy import context, names, schemas
 from tenancy.conf import settings
@@ -58,6 +58,10 @@ def provision(*, slug: str, name: str, domain: str | None = None) -> Organizatio
                 executor.migrate(organization.as_active())
         except (DatabaseError, UnableToMigrate) as error:
             raise UnableToProvision(f"{slug!r} could not be created: {_why(error)}") from error
+
+    # Whatever is done with it from here on has no need of the owner's address, and Django
+    # would use that also for what is related to it.
+    organization._state.db = DEFAULT_DB_ALIAS
     return organization
 
 

@@ -41,6 +41,12 @@ class TestProvision:
         with context.override(PLATFORM):
             assert [domain.domain for domain in birch.domains.all()] == ["praxis.birch.example"]
 
+    def test_hands_over_to_the_applications_address(self, scratch: Any) -> None:
+        birch = scratch("birch")
+
+        assert birch._state.db == "default"
+        assert Domain(domain="birch.example", tenant=birch)._state.db == "default"
+
     def test_gives_the_role_its_own_tables_and_no_more(self, scratch: Any) -> None:
         birch = scratch("birch")
 
