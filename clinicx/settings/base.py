@@ -108,6 +108,9 @@ AUTHENTICATION_BACKENDS = ["apps.accounts.backends.PasswordBackend"]
 SESSION_ENGINE = "apps.accounts.sessions"
 SESSION_COOKIE_AGE = 12 * 60 * 60  # a working day
 SESSION_COOKIE_SAMESITE = "Lax"
+# Not in a cookie, which is signed and not encrypted, for every host alike: what a page
+# says once names patients.
+MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 CSRF_COOKIE_HTTPONLY = True
 CSRF_COOKIE_SAMESITE = "Lax"
 

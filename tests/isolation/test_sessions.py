@@ -200,6 +200,35 @@ class TestSignIn:
         assert ask("oak.localhost").status_code == 401
 
 
+class TestMessage:
+    """What a page says once, about a patient for example, is said at its host and kept there."""
+
+    NOBODYS = "0e6a53c1-2b4f-4c55-9d5e-3f0a1c7b8d90"
+
+    @pytest.fixture
+    def told(self, targets: dict[str, Target]) -> TenantClient:
+        """Somebody at Elm who will be told at the next page that there is no such patient."""
+        client = _sign_in("elm.localhost")
+        client.get(reverse("admin:patients_patient_change", args=[self.NOBODYS]))
+        return client
+
+    def test_is_shown_where_it_was_meant(self, told: TenantClient):
+        assert self.NOBODYS in told.get(reverse("admin:index")).text
+
+    def test_is_shown_nowhere_else(self, told: TenantClient):
+        oaks = _sign_in("oak.localhost")
+        for name in set(told.cookies) - {"sessionid"}:
+            oaks.cookies[name] = told.cookies[name].value
+
+        assert self.NOBODYS not in oaks.get(reverse("admin:index")).text
+
+    def test_is_not_put_into_a_cookie(self, told: TenantClient):
+        """
+        Django signs that cookie and does not encrypt it, and the signature is good at any host.
+        """
+        assert set(told.cookies) <= {"sessionid", "csrftoken"}
+
+
 class TestForm:
     """A form that came from another host is not taken."""
 
