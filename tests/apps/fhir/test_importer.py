@@ -9,7 +9,7 @@ import pytest
 from django.apps import apps
 
 from apps.chart.models import AllergyIntolerance, Condition, Encounter, Observation
-from apps.fhir import importer, mapping, references, sources
+from apps.fhir import chunk, importer, mapping, references, sources
 from apps.fhir.models import ImportedResource, RawResource, SourceName
 from apps.patients import mrn
 from apps.patients.models import Patient, PatientName
@@ -272,7 +272,7 @@ class TestReferences:
         """
         take_in(files / "directory.json")
         Practitioner.objects.all().delete()
-        monkeypatch.setattr(importer, "_existing", set)
+        monkeypatch.setattr(chunk, "_existing", set)
 
         results = take_in(files / "conditional.json")
 

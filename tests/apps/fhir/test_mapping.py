@@ -16,7 +16,7 @@ from apps.chart.models import (
     MedicationRequest,
     Observation,
 )
-from apps.fhir.importer import Outcome
+from apps.fhir.chunk import Outcome
 from apps.fhir.mapping.elements import is_same, moment
 from apps.fhir.models import RawResource, SourceName
 from apps.patients import mrn

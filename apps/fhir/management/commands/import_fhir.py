@@ -15,7 +15,8 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from apps.fhir import importer, sources
-from apps.fhir.importer import FileResult, Outcome
+from apps.fhir.chunk import Outcome
+from apps.fhir.importer import FileResult
 from tenancy import context, provisioning
 from tenancy.errors import TenancyError
 
