@@ -1,0 +1,1 @@
+"""The registry: who the clinic's patients are, and finding one."""

@@ -1,0 +1,1 @@
+"""Who sees patients; when, comes with appointments."""

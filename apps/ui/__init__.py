@@ -1,0 +1,1 @@
+"""The look of every page, and what pages of all nouns share."""
