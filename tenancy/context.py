@@ -65,11 +65,6 @@ class Activation:
 _activation: ContextVar[Activation | None] = ContextVar("tenancy.activation", default=None)
 
 
-def get_activation() -> Activation | None:
-    """Return the activation in force, for the database backend, or None."""
-    return _activation.get()
-
-
 def get_current() -> Target | None:
     """Return the active tenant, PLATFORM, or None when nobody said."""
     activation = _activation.get()

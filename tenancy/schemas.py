@@ -46,13 +46,6 @@ DROP_ROLE = "DROP ROLE IF EXISTS {role}"
 EXISTS = "SELECT to_regnamespace(quote_ident(%(schema)s)) IS NOT NULL"
 ROLE_EXISTS = "SELECT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = %(role)s)"
 
-LIST = """
-    SELECT nspname
-      FROM pg_catalog.pg_namespace
-     WHERE starts_with(nspname, %(prefix)s)
-     ORDER BY nspname
-"""
-
 LIST_WITH_MIGRATIONS = """
     SELECT namespace.nspname
       FROM pg_catalog.pg_class AS class
@@ -127,13 +120,6 @@ def role_exists(connection: BaseDatabaseWrapper, schema: str) -> bool:
 def lock_slug(connection: BaseDatabaseWrapper, slug: str) -> None:
     """Wait until nobody else creates or deletes `slug`; held until the transaction ends."""
     _one(connection, LOCK_SLUG, {"slug": slug})
-
-
-def list_names(connection: BaseDatabaseWrapper) -> list[str]:
-    """Return the tenants' schemas that exist, whether or not an organization has them."""
-    with connection.cursor() as cursor:
-        cursor.execute(LIST, {"prefix": settings.SCHEMA_PREFIX})
-        return [name for (name,) in cursor.fetchall()]
 
 
 def list_applied(

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 IDLE = pq.TransactionStatus.IDLE
 INERROR = pq.TransactionStatus.INERROR
-DIVISION_BY_ZERO = "22012"
 
 
 @dataclass(frozen=True, slots=True)
