@@ -11,8 +11,9 @@ class TenancyConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from tenancy import checks, contenttypes, resolvers
+        from tenancy import checks, contenttypes, ownership, resolvers
 
         checks.register()
         contenttypes.key_by_tenant()
+        ownership.install()
         resolvers.connect_signals()

@@ -11,12 +11,14 @@ entered on purpose, for what belongs to no tenant. *Tenant*: working for one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Final, TypeAlias
+from functools import wraps
+from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeAlias, TypeVar, cast
 
 from tenancy.errors import NoActiveTenant
 
@@ -48,6 +50,9 @@ class Platform(Enum):
 
 PLATFORM: Final = Platform.PLATFORM
 Target: TypeAlias = ActiveTenant | Platform
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -114,6 +119,82 @@ def override(target: Target | None, *, in_transaction: bool = False) -> Iterator
         yield
     finally:
         _activation.reset(token)
+
+
+def is_same(one: Target, other: Target) -> bool:
+    """Tell whether both are the platform, or tenants with the same schema."""
+    if isinstance(one, ActiveTenant) and isinstance(other, ActiveTenant):
+        return one.schema == other.schema
+    return one is other
+
+
+def carry(function: Callable[P, T]) -> Callable[P, T]:
+    """
+    Return `function` working for whoever is active now, wherever it is called.
+
+    A bare thread and an executor start with nobody active: give them
+    `pool.submit(carry(work), ...)`. A generator works so at each of its steps, and leaves
+    whoever asks for the next one as they were; `with override(...)` around a `yield`
+    would not.
+    """
+    target = get_current()
+    carried: Callable[..., Any]
+    if isgeneratorfunction(function):
+
+        def carried(*args: P.args, **kwargs: P.kwargs) -> Any:
+            return carry_iterator(function(*args, **kwargs), target)
+    elif isasyncgenfunction(function):
+
+        def carried(*args: P.args, **kwargs: P.kwargs) -> Any:
+            return carry_async_iterator(function(*args, **kwargs), target)
+    elif iscoroutinefunction(function):
+
+        async def carried(*args: P.args, **kwargs: P.kwargs) -> Any:
+            with override(target):
+                return await function(*args, **kwargs)
+    else:
+
+        def carried(*args: P.args, **kwargs: P.kwargs) -> Any:
+            with override(target):
+                return function(*args, **kwargs)
+
+    return cast("Callable[P, T]", wraps(function)(carried))
+
+
+def carry_iterator(iterable: Iterable[T], target: Target | None) -> Iterator[T]:
+    """Yield from `iterable`, working for `target` during each of its steps and its end."""
+    iterator = iter(iterable)
+    try:
+        while True:
+            with override(target):
+                try:
+                    item = next(iterator)
+                except StopIteration:
+                    return
+            yield item
+    finally:
+        if close := getattr(iterable, "close", None):
+            with override(target):
+                close()
+
+
+async def carry_async_iterator(
+    iterable: AsyncIterable[T], target: Target | None
+) -> AsyncIterator[T]:
+    """Yield from `iterable`, working for `target` during each of its steps and its end."""
+    iterator = aiter(iterable)
+    try:
+        while True:
+            with override(target):
+                try:
+                    item = await anext(iterator)
+                except StopAsyncIteration:
+                    return
+            yield item
+    finally:
+        if aclose := getattr(iterable, "aclose", None):
+            with override(target):
+                await aclose()
 
 
 def activate(target: Target) -> None:

@@ -3,6 +3,8 @@ Errors raised across module boundaries.
 
     TenancyError
     |__NoActiveTenant
+    |__CrossTenantAccess
+    |__SessionStateRefused
     |__TenantChangedInTransaction
     |__TenantContextChanged
     |__TenantNotFound
@@ -21,6 +23,14 @@ class TenancyError(Exception):
 
 class NoActiveTenant(TenancyError):
     """SQL was about to be sent while nobody had said for which tenant; nothing was sent."""
+
+
+class CrossTenantAccess(TenancyError):
+    """An object of one tenant was about to be used for another; nothing was sent."""
+
+
+class SessionStateRefused(TenancyError):
+    """SQL would have left something on a session that others use; nothing was sent."""
 
 
 class TenantChangedInTransaction(TenancyError):

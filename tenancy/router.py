@@ -14,7 +14,7 @@ from django.conf import settings as django_settings
 from django.db.models import Model
 from django_tenants.routers import TenantSyncRouter
 
-from tenancy import context
+from tenancy import context, ownership
 from tenancy.conf import settings
 from tenancy.context import ActiveTenant
 
@@ -22,7 +22,17 @@ from tenancy.context import ActiveTenant
 class TenancyRouter(TenantSyncRouter):  # type: ignore[misc]  # untyped
     """Keeps tenants' tables out of the public schema, and shared ones out of theirs."""
 
+    def db_for_read(self, model: type[Model], **hints: Any) -> str | None:
+        """Leave the choice to Django, and refuse what hangs on another tenant's object."""
+        if (instance := hints.get("instance")) is not None:
+            ownership.check(instance)
+        return None
+
+    db_for_write = db_for_read
+
     def allow_relation(self, one: Model, other: Model, **hints: Any) -> bool | None:
+        """Relate objects of one tenant, or raise CrossTenantAccess."""
+        ownership.check_pair(one, other)
         # Two addresses of one database: an object that the owner's address loaded
         # may meet one that came through the application's.
         return True
@@ -50,12 +60,13 @@ class TenancyRouter(TenantSyncRouter):  # type: ignore[misc]  # untyped
 
 def is_shared(model: type[Model]) -> bool:
     """Tell whether the public schema has a table of `model`."""
-    return _is_listed(model, django_settings.SHARED_APPS)
+    shared = django_settings.SHARED_APPS
+    return bool(TenancyRouter().app_in_list(model._meta.app_label, shared))
 
 
 def is_tenants(model: type[Model]) -> bool:
     """Tell whether each tenant's schema has a table of `model`."""
-    return _is_listed(model, django_settings.TENANT_APPS)
+    return ownership.is_tenants(model._meta.app_label)
 
 
 def list_models(*, shared: bool = False, tenants: bool = False) -> list[type[Model]]:
@@ -66,7 +77,3 @@ def list_models(*, shared: bool = False, tenants: bool = False) -> list[type[Mod
         if model._meta.managed
         and ((shared and is_shared(model)) or (tenants and is_tenants(model)))
     ]
-
-
-def _is_listed(model: type[Model], installed: list[str]) -> bool:
-    return bool(TenancyRouter().app_in_list(model._meta.app_label, installed))

@@ -24,8 +24,17 @@ if TYPE_CHECKING:
 BIND = "SET LOCAL search_path = {path}; SET LOCAL ROLE {role}; "
 
 # current_schema() is the first schema of the path that exists, so a path that was
-# changed, a role that was changed and a schema that is gone all divide by zero.
-ASSERT_BOUND = """SELECT 1 / ((current_schema(), current_user) IN ({bindings}))::int; """
+# changed, a role that was changed and a schema that is gone all fail, as a text that is
+# no number: the only way for plain SQL to raise an error that says whose it is.
+BOUND_ELSEWHERE = "tenancy: bound to"
+ASSERT_BOUND = """
+    SELECT CASE WHEN (current_schema(), current_user) IN ({bindings}) THEN 0
+           ELSE ({elsewhere} || ' ' || current_user)::int END;
+"""
+
+# For what no transaction takes, on a connection that no pooler shares.
+BIND_SESSION = "SET search_path = {path}; SET ROLE {role}"
+UNBIND_SESSION = b"RESET ROLE; RESET search_path"
 
 CREATE_ROLE = "CREATE ROLE {role} NOLOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE INHERIT"
 GRANT_ROLE = "GRANT {tenants} TO {role}; GRANT {role} TO {app}"
@@ -79,10 +88,20 @@ def bind_sql(path: tuple[str, ...], role: str) -> bytes:
     return _compose(BIND, path=sql.SQL(", ").join(map(sql.Identifier, path)), role=role)
 
 
-def assert_bound_sql(bindings: Iterable[tuple[str, str]]) -> bytes:
+def bind_session_sql(path: tuple[str, ...], role: str) -> bytes:
+    """Return the statements that bind a session until UNBIND_SESSION."""
+    return _compose(BIND_SESSION, path=sql.SQL(", ").join(map(sql.Identifier, path)), role=role)
+
+
+@lru_cache(maxsize=8192)
+def assert_bound_sql(bindings: tuple[tuple[str, str], ...]) -> bytes:
     """Return the statement that fails unless schema and role are one of `bindings`."""
     pairs = [sql.SQL("({})").format(sql.SQL(", ").join(map(sql.Literal, b))) for b in bindings]
-    return _compose(ASSERT_BOUND, bindings=sql.SQL(", ").join(pairs))
+    return _compose(
+        ASSERT_BOUND,
+        bindings=sql.SQL(", ").join(pairs),
+        elsewhere=sql.Literal(BOUND_ELSEWHERE),
+    )
 
 
 def create(connection: BaseDatabaseWrapper, schema: str) -> None:

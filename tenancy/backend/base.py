@@ -7,7 +7,7 @@ and sends none of its SQL: the path is never set on the session.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from types import SimpleNamespace
@@ -18,6 +18,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import NotSupportedError
 from django.db.backends.postgresql.introspection import DatabaseIntrospection
 from django.db.backends.postgresql.psycopg_any import IsolationLevel
+from django.db.transaction import TransactionManagementError
 from django.utils.asyncio import async_unsafe
 from django_tenants.postgresql_backend import base as django_tenants_backend
 
@@ -66,6 +67,7 @@ class DatabaseWrapper(django_tenants_backend.DatabaseWrapper):  # type: ignore[m
         if pool := settings_dict["OPTIONS"].get("pool"):
             pool = {} if pool is True else pool
             settings_dict["OPTIONS"]["pool"] = {**pool, "connection_class": BoundConnection}
+        self.ops.compiler_module = "tenancy.backend.compiler"
         # A cursor WITH HOLD stays on the server's session, where behind a pooler
         # the next client would read it.
         settings_dict["DISABLE_SERVER_SIDE_CURSORS"] = True
@@ -75,7 +77,7 @@ class DatabaseWrapper(django_tenants_backend.DatabaseWrapper):  # type: ignore[m
     def binding_for(self, target: Target) -> Binding:
         """Return the schemas and the role under which this connection works for `target`."""
         prefix = schemas.role_prefix(self)
-        is_owner = self.alias == settings.DDL_DATABASE
+        is_owner = self.is_owner
         path: tuple[str, ...]
         match target:
             case ActiveTenant(schema=schema) if is_owner:
@@ -86,6 +88,32 @@ class DatabaseWrapper(django_tenants_backend.DatabaseWrapper):  # type: ignore[m
             case _:
                 path, suffix = (PUBLIC_SCHEMA,), "ddl" if is_owner else "platform"
         return Binding(target, path, roles.name(prefix, suffix))
+
+    @property
+    def is_owner(self) -> bool:
+        """Whether this is the address of the owner of schemas and tables."""
+        return bool(self.alias == settings.DDL_DATABASE)
+
+    @contextmanager
+    def outside_transaction(self) -> Iterator[None]:
+        """
+        Run the block's statements by themselves, for what PostgreSQL refuses in a transaction.
+
+        VACUUM, CREATE INDEX CONCURRENTLY, ALTER TYPE and the like. The session is bound
+        to the active tenant until the block ends, so this is for the owner's address
+        alone, which goes to PostgreSQL directly: NotSupportedError elsewhere, and
+        TransactionManagementError inside atomic().
+        """
+        if not self.is_owner:
+            raise NotSupportedError(
+                f"Behind {self.alias!r} there may be a pooler, where a session is everybody's. "
+                f"Use connections[{settings.DDL_DATABASE!r}].outside_transaction()."
+            )
+        self.ensure_connection()
+        if self.in_atomic_block or not self.get_autocommit():
+            raise TransactionManagementError("outside_transaction() stands inside a transaction.")
+        with self.wrap_database_errors, self.connection.bound_session():
+            yield
 
     @contextmanager
     def allow_rebinding(self) -> Iterator[None]:
@@ -102,6 +130,7 @@ class DatabaseWrapper(django_tenants_backend.DatabaseWrapper):  # type: ignore[m
         if self.connection is not None:
             self.connection.binder = self.binding_for
             self.connection.may_rebind = self._may_rebind
+            self.connection.is_shared = not self.is_owner
 
     # Connections and cursors
 
@@ -109,6 +138,16 @@ class DatabaseWrapper(django_tenants_backend.DatabaseWrapper):  # type: ignore[m
         params: dict[str, Any] = super().get_connection_params()
         params["cursor_factory"] = _bound_cursor_class(params["cursor_factory"])
         return params
+
+    @async_unsafe
+    def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
+        connection = super().get_new_connection(conn_params)
+        while self.pool and not connection.is_alive():
+            # The pool's own check of a connection would send a query at each checkout.
+            connection.close()
+            self.pool.putconn(connection)
+            connection = super().get_new_connection(conn_params)
+        return connection
 
     def init_connection_state(self) -> None:
         super().init_connection_state()
@@ -149,13 +188,14 @@ class DatabaseWrapper(django_tenants_backend.DatabaseWrapper):  # type: ignore[m
         return factory(self.connection, name=name, scrollable=False, withhold=False)
 
     def is_usable(self) -> bool:
-        if self.connection is None:
-            return False
-        binder, self.connection.binder = self.connection.binder, None
-        try:
-            return bool(super().is_usable())
-        finally:
-            self.connection.binder = binder
+        """Tell whether the server has kept the connection open; nothing is sent."""
+        return self.connection is not None and self.connection.is_alive()
+
+    def on_commit(self, func: Callable[[], object], robust: bool = False) -> None:
+        """Call `func` once the transaction is committed, working for whoever is active now."""
+        if callable(func):
+            func = context.carry(func)
+        super().on_commit(func, robust=robust)
 
     # What a project that used django-tenants calls
 

@@ -15,13 +15,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from select import POLLIN, poll
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg import errors, generators, pq
 
 from tenancy import context, schemas
+from tenancy.backend import positions, session_state
 from tenancy.errors import TenantChangedInTransaction, TenantContextChanged
 
 if TYPE_CHECKING:
@@ -29,13 +31,14 @@ if TYPE_CHECKING:
 
 IDLE = pq.TransactionStatus.IDLE
 INERROR = pq.TransactionStatus.INERROR
+FATAL_ERROR = pq.ExecStatus.FATAL_ERROR
 
 
 @dataclass(frozen=True, slots=True)
 class Binding:
     """Under which schemas and as whom the statements of a transaction run."""
 
-    target: Target
+    target: Target = field(compare=False)
     path: tuple[str, ...]
     role: str
 
@@ -64,7 +67,10 @@ class BoundConnection(psycopg.Connection[Any]):
 
     binder: Binder | None = None
     may_rebind = False
+    is_shared = True
+    """Whether the session behind this connection may be another client's next."""
 
+    _session: Binding | None = None
     _bound: Binding | None = None
     _bindings: dict[tuple[str, str], None]
     _activations: set[Activation]
@@ -89,7 +95,7 @@ class BoundConnection(psycopg.Connection[Any]):
         binding = self.binder(activation.target)
         if status == IDLE:
             self._forget()
-            return binding
+            return self._unless_session_has(binding)
         if self._bound == binding and not self._has_rebound:
             return None
         if self._bound is not None and self._bound != binding:
@@ -99,6 +105,16 @@ class BoundConnection(psycopg.Connection[Any]):
             self._has_rebound = True
         self._remember(activation, binding)
         return binding
+
+    def _unless_session_has(self, binding: Binding) -> Binding | None:
+        if self._session is None:
+            return binding
+        if self._session == binding:
+            return None
+        raise TenantChangedInTransaction(
+            f"The session works for {self._session.target} outside any transaction, and "
+            f"{binding.target} is active now. Leave outside_transaction() first."
+        )
 
     def _check_may_rebind(self, activation: Activation, bound: Binding, binding: Binding) -> None:
         if self.may_rebind or activation.in_transaction or activation in self._activations:
@@ -154,6 +170,7 @@ class BoundConnection(psycopg.Connection[Any]):
         status = self.pgconn.transaction_status
         if self._bound is None or status == IDLE or self._num_transactions or self._tpc:
             yield from super()._commit_gen()
+            self._forget()
             return
         if status == INERROR:
             yield from self._rollback_gen()
@@ -162,16 +179,23 @@ class BoundConnection(psycopg.Connection[Any]):
                 "Let the error leave the atomic block, or put the statement in one of its own."
             )
 
-        assertion = schemas.assert_bound_sql(self._bindings)
+        assertion = schemas.assert_bound_sql(tuple(self._bindings))
         try:
             yield from self._exec_together(assertion + b"COMMIT")
-        except errors.DivisionByZero as error:
+        except errors.InvalidTextRepresentation as error:
+            if schemas.BOUND_ELSEWHERE not in (error.diag.message_primary or ""):
+                raise
             bound = self._bound.target
             yield from self._rollback_gen()
             raise TenantContextChanged(
                 f"A transaction of {bound} ended in another schema or role than it was bound to "
                 "(SET, RESET or DISCARD in raw SQL?): it was rolled back."
             ) from error
+        self._forget()
+
+    def _rollback_gen(self) -> Generator[Any, Any, None]:
+        yield from super()._rollback_gen()
+        self._forget()
 
     def _exec_together(self, message: bytes) -> Generator[Any, Any, None]:
         """Send several statements in one simple-protocol message; raise the first error."""
@@ -184,7 +208,7 @@ class BoundConnection(psycopg.Connection[Any]):
         self.pgconn.send_query(message)
         results = yield from generators.execute(self.pgconn)
         for result in results:
-            if result.status == pq.ExecStatus.FATAL_ERROR:
+            if result.status == FATAL_ERROR:
                 raise errors.error_from_result(result, encoding=self.pgconn._encoding)
 
     @contextmanager
@@ -214,6 +238,46 @@ class BoundConnection(psycopg.Connection[Any]):
             raise
         self._run(self._commit_gen)
 
+    @contextmanager
+    def bound_session(self) -> Iterator[None]:
+        """
+        Bind the session itself while the block runs, for what no transaction takes.
+
+        Only sound where no pooler stands between. Should the end of the block not
+        reach the server, the connection is closed, and the session with it.
+        """
+        if self.binder is None:
+            yield
+            return
+        binding = self.binder(context.require_current())
+        bind = schemas.bind_session_sql(binding.path, binding.role)
+        self._run(lambda: self._exec_together(bind))
+        self._session = binding
+        try:
+            yield
+        finally:
+            self._session = None
+            try:
+                self._run(lambda: self._exec_together(schemas.UNBIND_SESSION))
+            except psycopg.Error:
+                self.close()
+                raise
+
+    def is_alive(self) -> bool:
+        """
+        Tell whether the server has kept the connection open; nothing is sent.
+
+        A server or a pooler that goes away closes the socket, and that can be read.
+        """
+        socket = poll()
+        try:
+            socket.register(self.pgconn.socket, POLLIN)
+            while socket.poll(0):
+                self.pgconn.consume_input()
+        except psycopg.OperationalError:
+            return False
+        return self.pgconn.status == pq.ConnStatus.OK
+
     def _run(self, step: Callable[[], Generator[Any, Any, None]]) -> None:
         with self.lock:
             self.wait(step())
@@ -224,7 +288,15 @@ class BoundCursor:
 
     # What psycopg's cursor gives and this mixin uses.
     _conn: BoundConnection
+    _encoding: str
     _results_to_skip = 0
+    _prefix = _statement = b""
+
+    def _convert_query(self, query: Any, params: Any = None) -> Any:
+        # Here and not in execute(): executemany, stream and copy convert theirs too.
+        if self._conn.binder is not None and self._conn.is_shared:
+            session_state.refuse(query)
+        return super()._convert_query(query, params)  # type: ignore[misc]  # mixin
 
     def _maybe_prepare_gen(self, pgq: Any, **kwargs: Any) -> Generator[Any, Any, None]:
         binding = self._conn.binding_to_send()
@@ -234,15 +306,26 @@ class BoundCursor:
 
         if self._conn._pipeline:
             raise errors.NotSupportedError("A binding cannot travel in pipeline mode.")
-        statement = pgq.query
-        pgq.query = binding.sql + statement
+        self._prefix, self._statement = binding.sql, pgq.query
+        pgq.query = self._prefix + self._statement
         self._results_to_skip = BIND_STATEMENTS
         try:
             yield from super()._maybe_prepare_gen(pgq, **kwargs)  # type: ignore[misc]  # mixin
         finally:
             # connection.queries and assertNumQueries show what the caller wrote.
-            pgq.query = statement
+            pgq.query = self._statement
             self._results_to_skip = 0
+            self._prefix = self._statement = b""
+
+    def _raise_for_result(self, result: Any) -> None:
+        if self._prefix and result.status == FATAL_ERROR:
+            raise positions.error_from_result(
+                result,
+                prefix=self._prefix,
+                statement=self._statement,
+                encoding=self._encoding,
+            )
+        super()._raise_for_result(result)  # type: ignore[misc]  # mixin
 
     def _set_results(self, results: list[Any]) -> None:
         super()._set_results(results[self._results_to_skip :])  # type: ignore[misc]  # mixin

@@ -1,0 +1,49 @@
+"""
+May this query be compiled for whoever is active? Django's compilers, which ask first.
+
+The database operations name this module; Django looks its classes up by these names.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.backends.postgresql import compiler as postgresql
+
+from tenancy import ownership
+
+__all__ = [
+    "SQLAggregateCompiler",
+    "SQLCompiler",
+    "SQLDeleteCompiler",
+    "SQLInsertCompiler",
+    "SQLUpdateCompiler",
+]
+
+
+class _Asking:
+    """Mixed into each compiler; a subquery has one of its own and is asked about too."""
+
+    def __init__(self, query: Any, *args: Any, **kwargs: Any) -> None:
+        ownership.check_query(query)
+        super().__init__(query, *args, **kwargs)  # type: ignore[call-arg]  # mixin
+
+
+class SQLCompiler(_Asking, postgresql.SQLCompiler):
+    pass
+
+
+class SQLInsertCompiler(_Asking, postgresql.SQLInsertCompiler):
+    pass
+
+
+class SQLDeleteCompiler(_Asking, postgresql.SQLDeleteCompiler):
+    pass
+
+
+class SQLUpdateCompiler(_Asking, postgresql.SQLUpdateCompiler):
+    pass
+
+
+class SQLAggregateCompiler(_Asking, postgresql.SQLAggregateCompiler):
+    pass

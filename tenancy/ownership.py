@@ -1,0 +1,236 @@
+"""
+Whose is this object, and may whoever is active use it?
+
+An instance, a queryset and a related manager belong to the tenant for whom they were
+loaded or built. Used for another they raise CrossTenantAccess before anything is sent:
+an instance loaded at Elm and saved at Oak would overwrite the row that has its key there.
+
+Nothing is asked of a project's models. What belongs to the public schema alone has no
+owner, and neither has what was made with nobody active, such as a view's `queryset`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import cache, wraps
+from typing import Any
+
+from django.apps import apps
+from django.conf import settings as django_settings
+from django.db import router
+from django.db.models import Model, QuerySet
+from django.db.models.query import RawQuerySet
+from django.db.models.sql import Query, RawQuery
+
+from tenancy import context
+from tenancy.context import Target
+from tenancy.errors import CrossTenantAccess
+
+
+class OwnedAlias(str):
+    """
+    A database's alias that remembers for whom it was used.
+
+    Django writes the alias of a query into each instance that the query loads, so this
+    marks every row at no cost for each: `instance._state.db.owner`.
+    """
+
+    __slots__ = ("owner",)
+
+    owner: Target | None
+
+    def __new__(cls, alias: str, owner: Target | None = None) -> OwnedAlias:
+        owned = super().__new__(cls, alias)
+        owned.owner = owner
+        return owned
+
+    def __getnewargs__(self) -> tuple[str, Target | None]:  # type: ignore[override]  # for pickle
+        return str(self), self.owner
+
+
+def owner_of(thing: Model | QuerySet[Any] | RawQuerySet[Any]) -> Target | None:
+    """Return for whom an instance was loaded or a queryset built; None if for nobody."""
+    if isinstance(thing, Model):
+        return getattr(thing._state.db, "owner", None)
+    return thing.query.__dict__.get("owner")
+
+
+def check(instance: Any) -> None:
+    """Raise CrossTenantAccess when `instance` is another's than the active tenant's."""
+    owner = getattr(instance._state.db, "owner", None)
+    if owner is not None and _is_foreign(owner) and is_tenants(instance._meta.app_label):
+        raise _refusal(f"{instance._meta.label} {instance.pk}", owner)
+
+
+def check_pair(one: Model, other: Model) -> None:
+    """Raise CrossTenantAccess when one belongs to another than the other, or than is active."""
+    check(one)
+    check(other)
+    owner, others_owner = owner_of(one), owner_of(other)
+    if owner is None or others_owner is None or context.is_same(owner, others_owner):
+        return
+    if is_tenants(one._meta.app_label) and is_tenants(other._meta.app_label):
+        raise CrossTenantAccess(
+            f"{one._meta.label} {one.pk} belongs to {owner} and {other._meta.label} {other.pk} "
+            f"to {others_owner}: they cannot be related."
+        )
+
+
+def check_query(query: Any) -> None:
+    """Raise CrossTenantAccess when `query` was built for another, or inserts another's objects."""
+    owner = query.__dict__.get("owner")
+    if owner is not None and _is_foreign(owner):
+        raise _refusal("A query", owner)
+    for instance in query.__dict__.get("objs", ()):
+        if isinstance(instance, Model):
+            check(instance)
+
+
+def _is_foreign(owner: Target) -> bool:
+    active = context.get_current()
+    # With nobody active the connection refuses, and says it better.
+    return active is not None and active is not owner and not context.is_same(active, owner)
+
+
+def _refusal(what: str, owner: Target) -> CrossTenantAccess:
+    return CrossTenantAccess(
+        f"{what} belongs to {owner}, and {context.get_current()} is active. Load or build it "
+        "again here; if it is an attribute of a class, import its module at start."
+    )
+
+
+@cache
+def is_tenants(app_label: str) -> bool:
+    """Tell whether each tenant's schema has the tables of the application `app_label`."""
+    if app_label not in apps.app_configs:
+        return False
+    config = apps.get_app_config(app_label)
+    path = f"{config.__module__}.{type(config).__qualname__}"
+    return bool({config.name, path} & set(django_settings.TENANT_APPS))
+
+
+def _owner_to_be(model: type[Model] | None) -> Target | None:
+    active = context.get_current()
+    if active is None or model is None or not is_tenants(model._meta.app_label):
+        return None
+    return active
+
+
+# What is hung into Django's ORM. Each of these is called for every model, whatever its
+# manager and whichever way its alias was chosen; a router is not asked about `using()`.
+
+
+def install() -> None:
+    """Let Django's instances and querysets remember their owner, in this process."""
+    _wrap(Query, "__init__", _remember_builder)
+    _wrap(RawQuerySet, "__init__", _remember_raw_builder)
+    _wrap(RawQuery, "clone", _keep_owner)
+    _wrap(Query, "check_query_object_type", _check_compared)
+    for method in ("_fetch_all", "__getitem__", "count", "exists", "contains"):
+        _wrap(QuerySet, method, _check_rows_in_memory)
+    _wrap(QuerySet, "bulk_update", _check_updated)
+    queryset: Any
+    for queryset in (QuerySet, RawQuerySet):
+        queryset.db = property(_owned(queryset.db.fget))
+    _wrap(Model, "save_base", _save_base)
+    _wrap(Model, "delete", _check_first)
+    _wrap(Model, "refresh_from_db", _check_first)
+
+
+def _wrap(cls: type, name: str, wrapper: Callable[..., Any]) -> None:
+    """Replace a method by `wrapper`, which is given the original in front of its arguments."""
+    original = getattr(cls, name)
+    if hasattr(original, "__wrapped__"):
+        return
+
+    @wraps(original)
+    def wrapped(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return wrapper(original, self, *args, **kwargs)
+
+    setattr(cls, name, wrapped)
+
+
+def _remember_builder(original: Any, query: Any, model: Any, *args: Any, **kwargs: Any) -> None:
+    original(query, model, *args, **kwargs)
+    query.owner = _owner_to_be(model)
+
+
+def _remember_raw_builder(original: Any, queryset: Any, *args: Any, **kwargs: Any) -> None:
+    original(queryset, *args, **kwargs)
+    queryset.query.__dict__.setdefault("owner", _owner_to_be(queryset.model))
+
+
+def _keep_owner(original: Any, query: Any, *args: Any, **kwargs: Any) -> Any:
+    clone = original(query, *args, **kwargs)
+    clone.owner = query.__dict__.get("owner")
+    return clone
+
+
+def _check_compared(original: Any, query: Any, value: Any, *args: Any) -> None:
+    if isinstance(value, Model):
+        check(value)
+    original(query, value, *args)
+
+
+def _check_rows_in_memory(original: Any, queryset: Any, *args: Any, **kwargs: Any) -> Any:
+    """Check a queryset whose rows were loaded; one that nobody built belongs to its first user."""
+    was_loaded = queryset._result_cache is not None
+    if was_loaded:
+        check_query(queryset._query)
+    answer = original(queryset, *args, **kwargs)
+    if not was_loaded and queryset._result_cache is not None:
+        query = queryset._query
+        query.owner = query.__dict__.get("owner") or _owner_to_be(queryset.model)
+    return answer
+
+
+def _check_updated(original: Any, queryset: Any, objs: Iterable[Any], *args: Any, **kw: Any) -> Any:
+    objs = tuple(objs)
+    for instance in objs:
+        check(instance)
+    return original(queryset, objs, *args, **kw)
+
+
+def _owned(original: Callable[[Any], str]) -> Callable[[Any], str]:
+    def db(queryset: Any) -> str:
+        if (instance := queryset._hints.get("instance")) is not None:
+            check(instance)
+        # Asked for while a raw queryset is being made, before it has its query.
+        query = queryset.__dict__.get("_query") or queryset.__dict__.get("query")
+        if query is not None:
+            check_query(query)
+        return _own(original(queryset), queryset.model)
+
+    return db
+
+
+def _own(alias: str, model: type[Model]) -> str:
+    """Return `alias` for the active tenant; one that another tenant's object had is refused."""
+    if not is_tenants(model._meta.app_label):
+        return str(alias)
+    if isinstance(alias, OwnedAlias) and alias.owner is not None and _is_foreign(alias.owner):
+        raise _refusal(f"What was asked for a {model._meta.label}", alias.owner)
+    return OwnedAlias(alias, context.get_current())
+
+
+def _save_base(
+    original: Any,
+    instance: Any,
+    raw: bool = False,
+    force_insert: Any = False,
+    force_update: bool = False,
+    using: str | None = None,
+    update_fields: Any = None,
+) -> None:
+    check(instance)
+    for related in instance._state.fields_cache.values():
+        if isinstance(related, Model):
+            check(related)
+    using = using or router.db_for_write(type(instance), instance=instance)
+    using = _own(using, type(instance))
+    original(instance, raw, force_insert, force_update, using, update_fields)
+
+
+def _check_first(original: Any, instance: Any, *args: Any, **kwargs: Any) -> Any:
+    check(instance)
+    return original(instance, *args, **kwargs)
