@@ -6,6 +6,7 @@ Each name below is read from Django's settings as `TENANCY_<NAME>`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -25,6 +26,7 @@ class Settings:
     RESOLVER_TTL: timedelta = timedelta(seconds=60)
     CACHE_PREFIX: str = "tenancy"
     READABLE_TABLES: tuple[str, ...] = ()
+    POOLER_MODES: Mapping[str, str] = {}
 
     def __getattribute__(self, name: str) -> Any:
         default = super().__getattribute__(name)

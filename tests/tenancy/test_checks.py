@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import os
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -11,26 +15,48 @@ from django.db import connections, models
 from django.test.utils import isolate_apps
 
 from tenancy import checks, context, roles, router
+from tenancy.checks import poolers, server
+from tenancy.checks import settings as before_servers
 from tenancy.models import Organization
 from tests.fixtures import servers
+
+BOTH = ["default", "ddl"]
 
 
 def ids(messages: list[CheckMessage]) -> list[str | None]:
     return [message.id for message in messages]
 
 
+@contextmanager
+def executed(statement: str, *, undone_by: str) -> Iterator[None]:
+    """As the owner, who has committed it while the block runs."""
+    owner = connections["ddl"]
+    with context.override(context.PLATFORM), owner.cursor() as cursor:
+        cursor.execute(statement)
+    try:
+        yield
+    finally:
+        with context.override(context.PLATFORM), owner.cursor() as cursor:
+            cursor.execute(undone_by)
+
+
+class TestIds:
+    def test_are_listed_where_the_reader_begins(self) -> None:
+        said = "".join(map(inspect.getsource, (before_servers, server, poolers)))
+        pattern = r"tenancy\.[EW]\d{3}"
+
+        assert set(re.findall(pattern, said)) == set(re.findall(pattern, checks.__doc__ or ""))
+
+
 class TestSettings:
     def test_are_in_order_here(self) -> None:
-        assert checks.check_settings(None) == []
-        assert checks.check_order(None) == []
-        assert checks.check_caches(None) == []
-        assert checks.check_foreign_keys(None) == []
+        assert [message for check in before_servers.CHECKS for message in check(None)] == []
 
     def test_e001_another_engine(self, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         default = settings.DATABASES["default"]
         monkeypatch.setitem(default, "ENGINE", "django.db.backends.postgresql")
 
-        (message,) = checks.check_settings(None)
+        (message,) = before_servers.check_databases(None)
 
         assert message.id == "tenancy.E001"
         assert "DATABASES['default']['ENGINE'] = 'tenancy.backend'" in str(message.hint)
@@ -38,28 +64,23 @@ class TestSettings:
     def test_e002_no_address_of_the_owner(self, settings: Any) -> None:
         settings.TENANCY_DDL_DATABASE = "owner"
 
-        assert ids(checks.check_settings(None)) == ["tenancy.E002"]
+        assert ids(before_servers.check_databases(None)) == ["tenancy.E002"]
 
     def test_e003_no_router(self, settings: Any) -> None:
         settings.DATABASE_ROUTERS = []
 
-        assert ids(checks.check_settings(None)) == ["tenancy.E003"]
+        assert ids(before_servers.check_requests(None)) == ["tenancy.E003"]
 
     def test_e004_no_middleware(self, settings: Any) -> None:
         settings.MIDDLEWARE = []
 
-        assert ids(checks.check_settings(None)) == ["tenancy.E004"]
+        assert ids(before_servers.check_requests(None)) == ["tenancy.E004"]
 
     def test_e005_after_django_tenants(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        configs = list(reversed(list(checks.apps.get_app_configs())))
-        monkeypatch.setattr(checks.apps, "get_app_configs", lambda: configs)
+        configs = list(reversed(list(before_servers.apps.get_app_configs())))
+        monkeypatch.setattr(before_servers.apps, "get_app_configs", lambda: configs)
 
-        assert ids(checks.check_order(None)) == ["tenancy.E005"]
-
-    def test_w001_a_cache_with_shared_keys(self, settings: Any) -> None:
-        settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
-
-        assert ids(checks.check_caches(None)) == ["tenancy.W001"]
+        assert ids(before_servers.check_order(None)) == ["tenancy.E005"]
 
     @isolate_apps("apps.patients")
     def test_e006_a_foreign_key_out_of_the_schema(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,10 +92,68 @@ class TestSettings:
 
         monkeypatch.setattr(router, "list_models", lambda **kwargs: [Membership])
 
-        (message,) = checks.check_foreign_keys(None)
+        (message,) = before_servers.check_foreign_keys(None)
 
         assert message.id == "tenancy.E006"
         assert "Membership.organization" in message.msg
+
+    def test_e010_server_side_binding(
+        self, settings: Any, monkeypatch: pytest.MonkeyPatch, committed: None
+    ) -> None:
+        """It is said without a connection, which would refuse to be made."""
+        monkeypatch.setitem(settings.DATABASES["default"]["OPTIONS"], "server_side_binding", True)
+
+        (message,) = before_servers.check_databases(None)
+        messages_of_servers = checks.check_servers(None, databases=["default"])
+
+        assert message.id == "tenancy.E010"
+        assert "del DATABASES['default']['OPTIONS']['server_side_binding']" in str(message.hint)
+        assert messages_of_servers == []
+
+    def test_e011_a_mode_that_no_pooler_has(self, settings: Any) -> None:
+        settings.TENANCY_POOLER_MODES = {"default": "transactions", "ddl": "none"}
+
+        (message,) = before_servers.check_pooler_modes(None)
+
+        assert message.id == "tenancy.E011"
+        assert "'transactions'" in message.msg
+        assert "transaction, session, none" in str(message.hint)
+
+    @pytest.mark.parametrize("host", ["clinicx.com", ".clinicx.com", "10.0.0.8", "mylocalhost"])
+    def test_e018_debug_at_an_allowed_host(self, settings: Any, host: str) -> None:
+        settings.DEBUG = True
+        settings.ALLOWED_HOSTS = ["*", "localhost", host]
+
+        (message,) = before_servers.check_debug(None)
+
+        assert message.id == "tenancy.E018"
+        assert repr(host) in message.msg
+
+    def test_e018_debug_at_the_base_domain(self, settings: Any) -> None:
+        settings.DEBUG = True
+        settings.ALLOWED_HOSTS = ["*"]
+        settings.TENANCY_BASE_DOMAIN = "clinicx.com"
+
+        assert ids(before_servers.check_debug(None)) == ["tenancy.E018"]
+
+    def test_e018_is_not_said_of_a_laptop(self, settings: Any) -> None:
+        settings.DEBUG = True
+        settings.ALLOWED_HOSTS = [
+            *("*", "localhost", ".localhost", "elm.localhost"),
+            *("127.0.0.1", "[::1]", "clinicx.test", "LOCALHOST"),
+        ]
+
+        assert before_servers.check_debug(None) == []
+
+    def test_e018_is_not_said_without_debug(self, settings: Any) -> None:
+        settings.TENANCY_BASE_DOMAIN = "clinicx.com"
+
+        assert before_servers.check_debug(None) == []
+
+    def test_w001_a_cache_with_shared_keys(self, settings: Any) -> None:
+        settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+
+        assert ids(before_servers.check_caches(None)) == ["tenancy.W001"]
 
 
 class TestServer:
@@ -90,29 +169,123 @@ class TestServer:
         connection.close()
 
     def test_is_in_order_here(self, elm: Organization, committed: None) -> None:
-        assert checks.check_server(None, databases=["default", "ddl"]) == []
+        assert checks.check_servers(None, databases=BOTH) == []
 
     def test_asks_nothing_unless_told(self) -> None:
-        assert checks.check_server(None) == []
+        assert checks.check_servers(None) == []
 
     def test_e007_an_old_server(self, committed: None, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(checks, "MINIMUM_VERSION", (99,))
+        monkeypatch.setattr(server, "MINIMUM_VERSION", (99,))
 
-        assert ids(checks.check_server(None, databases=["default"])) == ["tenancy.E007"]
+        assert ids(checks.check_servers(None, databases=["default"])) == ["tenancy.E007"]
 
     def test_e008_a_login_without_limits(self, as_superuser: None) -> None:
-        assert ids(checks.check_server(None, databases=["default"])) == ["tenancy.E008"]
+        assert ids(checks.check_servers(None, databases=["default"])) == ["tenancy.E008"]
 
     def test_e009_a_login_with_rights_of_its_own(self, elm: Organization, committed: None) -> None:
-        owner = connections["ddl"]
-        app = roles.name(owner.settings_dict["NAME"], "app")
-        with context.override(context.PLATFORM), owner.cursor() as cursor:
-            cursor.execute(f"GRANT USAGE ON SCHEMA tenant_elm TO {app}")
-        try:
-            (message,) = checks.check_server(None, databases=["default"])
-        finally:
-            with context.override(context.PLATFORM), owner.cursor() as cursor:
-                cursor.execute(f"REVOKE USAGE ON SCHEMA tenant_elm FROM {app}")
+        app = roles.name(connections["ddl"].settings_dict["NAME"], "app")
+
+        with executed(
+            f"GRANT USAGE ON SCHEMA tenant_elm TO {app}",
+            undone_by=f"REVOKE USAGE ON SCHEMA tenant_elm FROM {app}",
+        ):
+            (message,) = checks.check_servers(None, databases=["default"])
 
         assert message.id == "tenancy.E009"
         assert "tenant_elm" in message.msg
+
+
+class TestFunctions:
+    """What stands in a function of Elm's, and how it is set."""
+
+    @pytest.fixture
+    def messages_about(
+        self, elm: Organization, oak: Organization, committed: None
+    ) -> Callable[..., list[CheckMessage]]:
+        """A function that returns what is said while Elm has a function with this body."""
+
+        def messages_about(body: str, attributes: str = "") -> list[CheckMessage]:
+            with executed(
+                "CREATE FUNCTION tenant_elm.probe(a integer) RETURNS void LANGUAGE plpgsql "
+                f"{attributes} AS $probe$ {body} $probe$",
+                undone_by="DROP FUNCTION tenant_elm.probe(integer)",
+            ):
+                return checks.check_servers(None, databases=BOTH)
+
+        return messages_about
+
+    @pytest.mark.parametrize(
+        ("body", "schema"),
+        [
+            ("BEGIN PERFORM FROM tenant_elm.patients_patient; END", "tenant_elm"),
+            ("BEGIN PERFORM FROM Tenant_Oak . patients_patient; END", "tenant_oak"),
+            ('BEGIN PERFORM FROM "tenant_oak"."patients_patient"; END', "tenant_oak"),
+            ("BEGIN PERFORM set_config('search_path', 'tenant_oak', true); END", "tenant_oak"),
+            ("BEGIN PERFORM FROM public.tenancy_organization; END", "public"),
+            ("""BEGIN PERFORM FROM "public"."tenancy_organization"; END""", "public"),
+            ("BEGIN EXECUTE format('SELECT FROM public.%I', 'x'); END", "public"),
+        ],
+    )
+    def test_e016_names_a_schema(
+        self, messages_about: Callable[..., list[CheckMessage]], body: str, schema: str
+    ) -> None:
+        (message,) = messages_about(body)
+
+        assert message.id == "tenancy.E016"
+        assert f"tenant_elm.probe(a integer) names the schema {schema!r}" in message.msg
+
+    def test_e016_names_a_schema_in_its_path(
+        self, messages_about: Callable[..., list[CheckMessage]]
+    ) -> None:
+        (message,) = messages_about("BEGIN END", "SET search_path = tenant_elm, pg_temp")
+
+        assert message.id == "tenancy.E016"
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            "DECLARE tenant_id int; BEGIN PERFORM FROM patients_patient; END",
+            "BEGIN EXECUTE format('SELECT FROM %I.patients_patient', 'x'); END",
+            "-- A republic.an knows what is public. Here it is not.\nBEGIN END",
+        ],
+    )
+    def test_e016_is_not_said_of_a_function_that_names_none(
+        self, messages_about: Callable[..., list[CheckMessage]], body: str
+    ) -> None:
+        assert messages_about(body) == []
+
+    def test_e016_shows_a_few_of_many(self, elm: Organization, committed: None) -> None:
+        names = [f"tenant_elm.probe_{number}()" for number in range(server.FUNCTIONS_SHOWN + 1)]
+        body = "RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM public.tenancy_domain'"
+
+        with executed(
+            ";".join(f"CREATE FUNCTION {name} {body}" for name in names),
+            undone_by=f"DROP FUNCTION {', '.join(names)}",
+        ):
+            messages = checks.check_servers(None, databases=["ddl"])
+
+        assert ids(messages) == ["tenancy.E016"] * server.FUNCTIONS_SHOWN
+
+    def test_e017_works_with_its_owners_rights_in_the_callers_path(
+        self, messages_about: Callable[..., list[CheckMessage]]
+    ) -> None:
+        (message,) = messages_about("BEGIN END", "SECURITY DEFINER SET work_mem = '8MB'")
+
+        assert message.id == "tenancy.E017"
+        assert message.hint == (
+            "ALTER FUNCTION tenant_elm.probe(a integer) SET search_path = pg_catalog, pg_temp;"
+        )
+
+    def test_e017_hint_can_be_typed(self, committed: None, elm: Organization) -> None:
+        with executed(
+            'CREATE PROCEDURE public."Pro be"(a numeric(9, 2), OUT b text) '
+            "LANGUAGE sql SECURITY DEFINER AS 'SELECT NULL::text'",
+            undone_by='DROP PROCEDURE public."Pro be"(numeric)',
+        ):
+            (before,) = checks.check_servers(None, databases=["ddl"])
+            with context.override(context.PLATFORM), connections["ddl"].cursor() as cursor:
+                cursor.execute(str(before.hint))
+            after = checks.check_servers(None, databases=["ddl"])
+
+        assert before.id == "tenancy.E017"
+        assert after == []

@@ -1,0 +1,65 @@
+"""
+What would go wrong an hour after deploy, said at start?
+
+Each check has an id, a sentence and a hint that can be typed.
+
+    settings   tenancy.E001  an engine that binds no transaction
+               tenancy.E002  no address of the owner
+               tenancy.E003  no router
+               tenancy.E004  no middleware
+               tenancy.E005  'tenancy' after 'django_tenants'
+               tenancy.E006  a foreign key out of the tenant's schema
+               tenancy.E010  server-side binding
+               tenancy.E011  a pooler's mode that does not exist
+               tenancy.E018  DEBUG where others than us are served
+               tenancy.W001  a cache with keys for all tenants
+    server     tenancy.E007  an old PostgreSQL
+               tenancy.E008  a login to which privileges do not apply
+               tenancy.E009  a login with rights of its own
+               tenancy.E016  a tenant's function that names a schema
+               tenancy.E017  a function with its owner's rights and the caller's path
+    poolers    tenancy.E012  no transaction pooler where one was meant
+               tenancy.E013  another mode than was meant
+               tenancy.E014  the owner's address behind a transaction pooler
+               tenancy.E015  prepared statements that stay behind
+
+Those of `server` and `poolers` ask the server, and run with
+`manage.py check --database default --database ddl`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.apps import AppConfig
+from django.conf import settings as django_settings
+from django.core.checks import CheckMessage, Tags
+from django.core.checks import register as register_check
+from django.db import connections
+
+from tenancy import context
+from tenancy.checks import poolers, server, settings
+
+
+def register() -> None:
+    """Tell Django of all checks."""
+    for check in settings.CHECKS:
+        register_check(check, "tenancy")
+    register_check(check_servers, Tags.database)
+
+
+def check_servers(
+    app_configs: Sequence[AppConfig] | None,
+    databases: Sequence[str] | None = None,
+    **kwargs: Any,
+) -> list[CheckMessage]:
+    """Ask the servers of `databases`; one that does not answer is Django's own error."""
+    messages: list[CheckMessage] = []
+    for alias in databases or []:
+        # The others' connections cannot be made, and settings.py has said why.
+        if settings.is_ours(django_settings.DATABASES[alias]):
+            with context.override(context.PLATFORM):
+                messages += server.check(connections[alias])
+                messages += poolers.check(connections[alias])
+    return messages
