@@ -34,6 +34,8 @@ DO $$ BEGIN
 END $$;
 """
 
+# Without a procedural language nobody but the owner can hide a SET in a DO block; to call
+# a function or to fire a trigger its language is not needed.
 _DATABASE = """
 ALTER DATABASE {database} OWNER TO {ddl};
 ALTER DATABASE {database} SET timezone TO 'UTC';
@@ -42,6 +44,8 @@ GRANT CONNECT ON DATABASE {database} TO {app}, {ddl_login};
 GRANT CREATE ON DATABASE {database} TO {ddl};
 ALTER SCHEMA public OWNER TO {ddl};
 REVOKE ALL ON SCHEMA public FROM PUBLIC;
+REVOKE USAGE ON LANGUAGE plpgsql FROM PUBLIC;
+GRANT USAGE ON LANGUAGE plpgsql TO {ddl};
 GRANT USAGE ON SCHEMA public TO {platform}, {tenants};
 GRANT {platform} TO {app};
 GRANT {ddl} TO {ddl_login};

@@ -15,6 +15,7 @@ from django.conf import settings as django_settings
 from django.core.cache import cache
 from django.db import connection, connections
 from django.test import AsyncClient
+from psycopg.pq import TransactionStatus
 
 from apps.accounts.models import User
 from tenancy import context
@@ -125,29 +126,58 @@ class TestContext:
 
 
 class TestStream:
-    def test_that_queries_after_the_view_is_refused(self, client: TenantClient):
-        response = client.get("/stream_from_the_database/")
+    def test_works_for_the_clinic_until_it_is_sent(self, client: TenantClient):
+        response = client.get("/stream/")
 
-        with pytest.raises(NoActiveTenant):
-            b"".join(response.streaming_content)
-
-    def test_that_says_for_whom_is_answered(self, client: TenantClient):
-        response = client.get("/stream_for_the_clinic/")
-
-        assert list(response.streaming_content) == [b"tenant_elm"] * 3
+        assert b"".join(response.streaming_content) == b"tenant_elm " * 3
         assert context.get_current() is None
 
-    def test_that_is_broken_off_leaves_nobody_active(self, client: TenantClient):
+    def test_leaves_others_alone_between_its_steps(
+        self, elm_client: TenantClient, oak_client: TenantClient
+    ):
+        """
+        Two are sent in turns by one thread, as a server may do.
+        """
+        elms, oaks = (
+            client.get("/stream_and_tidy/").streaming_content for client in (elm_client, oak_client)
+        )
+
+        told = []
+        for _ in range(2):
+            told += [next(elms), str(context.get_current()), next(oaks)]
+
+        assert told == [b"one ", "None", b"one ", b"two ", "None", b"two "]
+
+    def test_of_an_async_view_works_for_the_clinic(self, elm: Organization):
+        async def ask() -> bytes:
+            try:
+                response = await _AsyncBrowser(elm.host).get("/stream_later/")
+                return b"".join([chunk async for chunk in response.streaming_content])
+            finally:
+                await sync_to_async(connections.close_all)()
+
+        assert asyncio.run(ask()) == b"tenant_elm " * 3
+
+    def test_that_is_broken_off_leaves_no_transaction_open(self, client: TenantClient):
         """
         A browser that goes away makes the server close the response half-way.
         """
-        response = client.get("/stream_for_the_clinic/")
+        for _ in range(100):
+            response = client.get("/stream/")
+            next(iter(response.streaming_content))
+            response.close()
+
+            assert context.get_current() is None
+            assert not connection.in_atomic_block
+        assert connection.connection.info.transaction_status == TransactionStatus.IDLE
+
+    def test_that_is_broken_off_ends_for_the_clinic(self, client: TenantClient):
+        response = client.get("/stream_and_tidy/")
         next(iter(response.streaming_content))
 
         response.close()
 
-        assert context.get_current() is None
-        assert not connection.in_atomic_block
+        assert views.TIDIED == ["tenant_elm"]
 
 
 class TestThread:
@@ -190,9 +220,10 @@ class TestThread:
                 connections.close_all()
 
         with context.override(elm.as_active()), ThreadPoolExecutor() as pool:
-            schema = pool.submit(copy_context().run, ask).result()
+            copied = pool.submit(copy_context().run, ask).result()
+            carried = list(pool.map(context.carry(lambda _: ask()), range(4)))
 
-        assert schema == "tenant_elm"
+        assert [copied, *carried] == ["tenant_elm"] * 5
 
 
 class TestManyAtOnce:

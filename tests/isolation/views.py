@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 
 from asgiref.sync import sync_to_async
 from django.core.cache import cache
@@ -27,6 +27,10 @@ from apps.accounts.models import User
 from tenancy import context
 
 View = Callable[[HttpRequest], HttpResponse]
+
+
+# What the end of a stream found.
+TIDIED: list[str] = []
 
 
 class Accident(Exception):
@@ -102,24 +106,35 @@ def render_late(request: HttpRequest) -> HttpResponse:
     return SimpleTemplateResponse(template, {"schema": current_schema})
 
 
-def stream_from_the_database(request: HttpRequest) -> StreamingHttpResponse:
-    """Query when the middleware has returned, without saying for whom."""
+def stream(request: HttpRequest) -> StreamingHttpResponse:
+    """Query when the middleware has returned, in a transaction that may be broken off."""
 
     def chunks() -> Iterator[str]:
-        for user in User.objects.all():
-            yield user.username
+        with transaction.atomic():
+            for _ in range(3):
+                yield f"{current_schema()} "
 
     return StreamingHttpResponse(chunks())
 
 
-def stream_for_the_clinic(request: HttpRequest) -> StreamingHttpResponse:
-    """Query when the middleware has returned, and say for whom."""
-    tenant = context.require_tenant()
+async def stream_later(request: HttpRequest) -> StreamingHttpResponse:
+    async def chunks() -> AsyncIterator[str]:
+        for _ in range(3):
+            yield f"{await sync_to_async(current_schema)()} "
+
+    return StreamingHttpResponse(chunks())
+
+
+def stream_and_tidy(request: HttpRequest) -> StreamingHttpResponse:
+    """Query also when the stream ends, however it ends."""
+    TIDIED.clear()
 
     def chunks() -> Iterator[str]:
-        with context.override(tenant):
-            for _ in range(3):
-                yield current_schema()
+        try:
+            yield "one "
+            yield "two "
+        finally:
+            TIDIED.append(current_schema())
 
     return StreamingHttpResponse(chunks())
 
@@ -144,8 +159,9 @@ VIEWS = (
     fail_in_a_transaction,
     fail_in_the_database,
     render_late,
-    stream_from_the_database,
-    stream_for_the_clinic,
+    stream,
+    stream_later,
+    stream_and_tidy,
     start_a_thread,
 )
 

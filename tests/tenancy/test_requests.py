@@ -11,7 +11,7 @@ from django.http import HttpResponse
 from django.test import RequestFactory
 from django.test.utils import CaptureQueriesContext
 
-from tenancy import context, resolvers
+from tenancy import context, middleware, resolvers
 from tenancy.errors import TenantNotFound
 from tenancy.middleware import TenantMiddleware, TenantRequest
 from tenancy.models import Domain, Organization
@@ -180,3 +180,21 @@ class TestCacheDown:
         monkeypatch.setattr(cache.client, "_clients", [None])
 
         assert resolvers.resolve(request("elm.localhost")) == elm
+
+
+class TestViews:
+    def test_are_imported_before_anybody_is_active(
+        self, elm: Organization, committed: None, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """
+        A view's `queryset` would else belong to the clinic that was asked for first.
+        """
+        imported: list[tuple[str, object]] = []
+        monkeypatch.setattr(
+            middleware, "import_module", lambda name: imported.append((name, context.get_current()))
+        )
+
+        with context.override(elm.as_active()):
+            TenantMiddleware(lambda request: HttpResponse())
+
+        assert imported == [("clinicx.urls.tenant", None), ("clinicx.urls.public", None)]
