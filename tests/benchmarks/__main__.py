@@ -1,0 +1,120 @@
+"""
+`python -m tests.benchmarks [switch|requests]`: measures, shows a table, writes the JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+
+import pytest
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from tests.benchmarks import requests, samples, screen, spinner, stage, switch
+from tests.benchmarks.children import ROOT, ChildEnded
+from tests.benchmarks.requests import UnableToMeasure
+from tests.benchmarks.samples import Samples
+
+BENCHMARKS = ("switch", "requests")
+SIZES = (2, 100, 500)
+ROUNDS = {"switch": 30, "requests": 5}
+
+
+def main(arguments: Sequence[str]) -> int:
+    options = _parse(arguments)
+    errors = Console(stderr=True)
+    # Ctrl-C, for whoever starts this with '&', and a polite kill end what was started.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
+    try:
+        _run(options, errors)
+    except KeyboardInterrupt:
+        errors.print("Stopped; what was not finished was not written.")
+        return 130
+    # PgBouncer's fixture speaks to pytest where something is missing.
+    except (UnableToMeasure, ChildEnded, pytest.skip.Exception, pytest.fail.Exception) as error:
+        errors.print(f"[red]Not measured:[/] {error}")
+        return 1
+    return 0
+
+
+def _parse(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("only", nargs="?", choices=BENCHMARKS, help="one of the benchmarks")
+    parser.add_argument("--rounds", type=int, help=f"instead of {ROUNDS}")
+    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="numbers of tenants")
+    parser.add_argument("--seconds", type=int, default=3, help="of requests in a round")
+    parser.add_argument("--operations", type=float, default=1, help="a share of those in a round")
+    parser.add_argument("--folder", type=Path, default=ROOT / "var" / "bench", help="of the JSON")
+    return parser.parse_args(arguments)
+
+
+def _run(options: argparse.Namespace, errors: Console) -> None:
+    chosen = [options.only] if options.only else list(BENCHMARKS)
+    if "requests" in chosen:
+        requests.require_wrk()
+    sizes = sorted(options.sizes)
+    # A database of its own, beside those of tests that run at the same server.
+    os.environ["CLINICX_TEST_RUN"] = f"bench_{os.environ.get('CLINICX_TEST_RUN', '')}".strip("_")
+    with stage.servers_running(), _progress(errors) as progress:
+        making = progress.add_task("schemas", total=sizes[-1])
+        with stage.database(
+            sizes[-1], progress=lambda done: progress.update(making, completed=done)
+        ):
+            for benchmark in chosen:
+                measured = _measure(benchmark, options, sizes, progress)
+                samples.save(options.folder / f"{benchmark}.json", measured)
+                screen.show(_wide_console(), benchmark, measured)
+
+
+def _measure(
+    benchmark: str, options: argparse.Namespace, sizes: Sequence[int], progress: Progress
+) -> list[Samples]:
+    rounds = options.rounds or ROUNDS[benchmark]
+    module = {"switch": switch, "requests": requests}[benchmark]
+    task = progress.add_task(benchmark, total=module.count_steps(sizes, rounds))
+
+    def step() -> None:
+        progress.advance(task)
+
+    with spinner.spinning() as spinners:
+        if not spinners:
+            progress.console.print("The cores are not kept awake here: it will be noisy.")
+        if benchmark == "switch":
+            found = switch.measure(
+                sizes, rounds=rounds, operations=options.operations, progress=step
+            )
+        else:
+            found = requests.measure(sizes, rounds=rounds, seconds=options.seconds, progress=step)
+        return list(found)
+
+
+def _progress(errors: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description:<9}"),
+        BarColumn(),
+        TextColumn("{task.completed}/{task.total}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=errors,
+        refresh_per_second=1,
+    )
+
+
+def _wide_console() -> Console:
+    """The table is wider than the 80 columns that a pipe is said to have."""
+    return Console() if sys.stdout.isatty() else Console(width=140)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,25 @@
+"""
+What are the tenants, their hosts and their rows called, in every process alike?
+"""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+BASE_DOMAIN = "localhost"
+ROWS = 100
+# The patient who is asked for has the same key in every schema.
+PATIENT = UUID(int=1)
+REHEARSAL = "/rehearsal/"
+
+
+def slug(number: int) -> str:
+    return f"c{number:05}"
+
+
+def schema(number: int) -> str:
+    return f"tenant_{slug(number)}"
+
+
+def host(number: int) -> str:
+    return f"{slug(number)}.{BASE_DOMAIN}"

@@ -1,0 +1,215 @@
+"""
+How many requests a second, and how long does one take, when they are for all tenants?
+
+Gunicorn serves each system; wrk asks one after the other, round after round. At 1 ms a
+proxy stands before the database, for 0 ms there is none.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from tests.benchmarks import children, proxy, stage, systems
+from tests.benchmarks.names import PATIENT, REHEARSAL
+from tests.benchmarks.samples import Samples
+from tests.benchmarks.systems import System
+
+HOST = "127.0.0.1"
+# As `make run` serves ClinicX.
+WORKERS = 2
+THREADS = 4
+CONNECTIONS = 16
+
+ENDPOINTS = {"list": "/patients/", "detail": f"/patients/{PATIENT}/"}
+# There and back.
+DELAYS = {"0ms": 0.0, "1ms": 0.001}
+PATIENCE_SECONDS = 120
+
+Progress = Callable[[], None]
+
+
+class UnableToMeasure(Exception):
+    """Something that a benchmark needs is missing, or does not work as it must."""
+
+
+@dataclass(frozen=True)
+class Site:
+    """One system, served for `size` tenants at `port`."""
+
+    system: System
+    size: int
+    port: int
+
+
+def require_wrk() -> str:
+    """Return the program's path, or raise UnableToMeasure saying what to type."""
+    program = shutil.which("wrk")
+    if program is None:
+        raise UnableToMeasure(
+            "wrk, which makes the requests, is not installed; on Debian: apt-get install wrk"
+        )
+    return program
+
+
+def count_steps(sizes: Sequence[int], rounds: int) -> int:
+    return len(DELAYS) * len(sizes) * (1 + len(ENDPOINTS) * rounds)
+
+
+def measure(
+    sizes: Sequence[int], *, rounds: int, seconds: float, progress: Progress
+) -> Iterator[Samples]:
+    """Yield what was measured, `seconds` long for each system in each round."""
+    require_wrk()
+    for delay, latency in DELAYS.items():
+        with _served(sizes, latency, progress) as sites:
+            for endpoint, path in ENDPOINTS.items():
+                yield from _measure(
+                    sites,
+                    path=path,
+                    name=f"{endpoint}_{delay}",
+                    rounds=rounds,
+                    seconds=seconds,
+                    progress=progress,
+                )
+
+
+def _measure(
+    sites: Sequence[Site],
+    *,
+    path: str,
+    name: str,
+    rounds: int,
+    seconds: float,
+    progress: Progress,
+) -> Iterator[Samples]:
+    sizes = sorted({site.size for site in sites})
+    found = {
+        (kind, size): Samples(f"{kind}_{name}", size, unit)
+        for kind, unit in (("rps", "requests/s"), ("p50", "ms"), ("p99", "ms"))
+        for size in sizes
+    }
+    for round_ in range(rounds):
+        for size in sizes:
+            alike = [site for site in sites if site.size == size]
+            turn = round_ % len(alike)
+            for site in [*alike[turn:], *alike[:turn]]:
+                for kind, value in _ask(site, path, seconds).items():
+                    found[kind, size].add(site.system.key, value)
+            progress()
+    yield from found.values()
+
+
+def _ask(site: Site, path: str, seconds: float) -> dict[str, float]:
+    """Let wrk ask for `path` at all tenants of the site."""
+    said = subprocess.run(
+        [
+            require_wrk(),
+            "--threads=2",
+            f"--connections={CONNECTIONS}",
+            f"--duration={max(1, round(seconds))}s",
+            "--script=tests/benchmarks/hosts.lua",
+            f"http://{HOST}:{site.port}",
+            "--",
+            path,
+            str(site.size),
+        ],
+        cwd=children.ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    answer = json.loads(said.rpartition("JSON ")[2])
+    if answer["errors"] or not answer["requests"]:
+        raise UnableToMeasure(f"{site.system.title} answered {path} with errors:\n{said}")
+    return {
+        "rps": answer["requests"] / answer["seconds"],
+        "p50": answer["p50"],
+        "p99": answer["p99"],
+    }
+
+
+@contextmanager
+def _served(sizes: Sequence[int], latency: float, progress: Progress) -> Iterator[list[Site]]:
+    """Serve every system for every size: one that has seen 500 tenants is not one for 2."""
+    with ExitStack() as stack:
+        port = stage.database_port()
+        if latency:
+            delay = stack.enter_context(proxy.delaying(port=port, seconds=latency / 2))
+            port = delay.port
+        sites = [
+            Site(system, size, stack.enter_context(_gunicorn(system, port)))
+            for size in sizes
+            for system in systems.WITH_DJANGO
+        ]
+        for size in sizes:
+            for site in sites:
+                if site.size == size:
+                    _rehearse(site)
+            progress()
+        yield sites
+
+
+@contextmanager
+def _gunicorn(system: System, database_port: int) -> Iterator[int]:
+    """Serve `system` until the block ends; yield at which port."""
+    with socket.create_server((HOST, 0), backlog=100) as listener:
+        server = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "gunicorn", "tests.benchmarks.project.wsgi:application"),
+                # It inherits the socket: no port can be taken by somebody else meanwhile.
+                f"--bind=fd://{listener.fileno()}",
+                f"--workers={WORKERS}",
+                "--worker-class=gthread",
+                f"--threads={THREADS}",
+                "--log-level=warning",
+                "--no-control-socket",
+                f"--timeout={PATIENCE_SECONDS}",
+            ],
+            cwd=children.ROOT,
+            env=os.environ | system.environment(port=database_port),
+            pass_fds=[listener.fileno()],
+            start_new_session=True,
+        )
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            server.terminate()
+            server.wait()
+
+
+def _rehearse(site: Site) -> None:
+    """
+    Have every thread of every worker serve every tenant once, and look at the answers.
+
+    Raise UnableToMeasure if an answer was not of the tenant that was asked.
+    """
+    threads: set[str] = set()
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    with ThreadPoolExecutor(CONNECTIONS) as pool:
+        while len(threads) < WORKERS * THREADS:
+            if time.monotonic() > deadline:
+                raise UnableToMeasure(f"{site.system.title}: a thread never got a request.")
+            for answer in pool.map(_ask_to_rehearse, [site] * CONNECTIONS):
+                if answer["wrong"]:
+                    raise UnableToMeasure("\n".join([site.system.title, *answer["wrong"][:10]]))
+                threads.add(answer["thread"])
+
+
+def _ask_to_rehearse(site: Site) -> dict[str, Any]:
+    owners = "first" if site.system == systems.PLAIN else "own"
+    address = f"http://{HOST}:{site.port}{REHEARSAL}?size={site.size}&owners={owners}"
+    with urllib.request.urlopen(address, timeout=PATIENCE_SECONDS) as response:
+        answer: dict[str, Any] = json.load(response)
+    return answer

@@ -1,0 +1,75 @@
+"""
+What does the person at the terminal see at the end?
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from tests.benchmarks import systems, targets
+from tests.benchmarks.samples import Samples
+from tests.benchmarks.systems import OURS, PLAIN, STOCK
+
+
+def show(console: Console, benchmark: str, measured: Sequence[Samples]) -> None:
+    """Print what was measured, and which targets were met."""
+    console.print(_table(benchmark, measured))
+    waited = [each.waited[key] / each.rounds[key][0] for each in measured for key in each.waited]
+    if waited:
+        console.print(
+            "Round trips are counted. Each took "
+            f"{min(waited):.2f} to {max(waited):.2f} times the proxy's delay."
+        )
+    verdicts = list(targets.judge(measured))
+    missed = [verdict for verdict in verdicts if not verdict.is_met]
+    for verdict in missed:
+        bound = "at least" if verdict.is_least else "at most"
+        console.print(
+            f"[red]missed[/]  {verdict.sentence}: {verdict.ratio:.3f}, {bound} {verdict.target}"
+        )
+    console.print(f"[green]met[/]     {len(verdicts) - len(missed)} of {len(verdicts)} targets\n")
+
+
+def _table(benchmark: str, measured: Sequence[Samples]) -> Table:
+    table = Table(
+        title=benchmark,
+        caption="Medians over the rounds, ours to theirs; in brackets the middle half of the rounds.",
+    )
+    table.add_column("metric", no_wrap=True)
+    table.add_column("tenants", justify="right", no_wrap=True)
+    table.add_column("unit", no_wrap=True)
+    for system in systems.ALL:
+        table.add_column(system.title, justify="right", no_wrap=True)
+    for rival in (PLAIN, STOCK):
+        table.add_column(f"to {rival.title}", justify="right", no_wrap=True)
+    before = ""
+    for samples in sorted(measured, key=lambda each: (each.metric, each.size)):
+        if before and samples.metric != before:
+            table.add_section()
+        before = samples.metric
+        table.add_row(
+            samples.metric,
+            str(samples.size),
+            samples.unit,
+            *(_value(samples, system.key) for system in systems.ALL),
+            *(_ratio(samples, rival.key) for rival in (PLAIN, STOCK)),
+        )
+    return table
+
+
+def _value(samples: Samples, system: str) -> str:
+    value = samples.value(system)
+    if value is None:
+        return "-"
+    return f"{value:.4g}" if value < 1000 else f"{value:.0f}"
+
+
+def _ratio(samples: Samples, rival: str) -> str:
+    ratio = samples.ratio(OURS.key, rival)
+    if ratio is None:
+        return "-"
+    spread = samples.spread(OURS.key, rival)
+    return f"{ratio:.3f}" + (f" ({spread[0]:.2f}-{spread[1]:.2f})" if spread else "")

@@ -1,0 +1,63 @@
+"""
+Is it fast enough? Each target is a ratio, asked of the rows that were measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from tests.benchmarks.samples import Samples
+from tests.benchmarks.systems import OURS, PLAIN, STOCK
+
+# Of the time of a query, of everything that `tenancy` does. Path and role alone: 1.05.
+MOST_FOR_A_QUERY = 1.10
+LEAST_OF_PLAIN = 0.95
+LEAST_OF_STOCK = {"0ms": 1.0, "1ms": 1.2}
+MOST_FOR_MANY_TENANTS = 1.2
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A ratio and what it should be at most, or where `is_least`, at least."""
+
+    sentence: str
+    ratio: float
+    target: float
+    is_least: bool = False
+
+    @property
+    def is_met(self) -> bool:
+        return self.ratio >= self.target if self.is_least else self.ratio <= self.target
+
+
+def judge(measured: Sequence[Samples]) -> Iterator[Verdict]:
+    """Yield what is to be said of all rows of a benchmark."""
+    for samples in measured:
+        yield from _judge_alone(samples)
+    yield from _judge_sizes(measured)
+
+
+def _judge_alone(samples: Samples) -> Iterator[Verdict]:
+    name = f"{samples.metric}, {samples.size} tenants"
+    kind, *_, last = samples.metric.split("_")
+    to_plain = samples.ratio(OURS.key, PLAIN.key)
+    to_stock = samples.ratio(OURS.key, STOCK.key)
+    if kind == "query" and last == "direct" and to_plain is not None:
+        yield Verdict(f"{name}: to plain Django", to_plain, MOST_FOR_A_QUERY)
+    if kind == "round" and to_plain is not None:
+        yield Verdict(f"{name}: to plain Django", to_plain, 1.0)
+    if kind == "rps" and to_plain is not None and to_stock is not None:
+        yield Verdict(f"{name}: to plain Django", to_plain, LEAST_OF_PLAIN, is_least=True)
+        yield Verdict(f"{name}: to django-tenants", to_stock, LEAST_OF_STOCK[last], is_least=True)
+
+
+def _judge_sizes(measured: Sequence[Samples]) -> Iterator[Verdict]:
+    """Yield whether the slowest requests stay as fast when there are many tenants."""
+    for metric in dict.fromkeys(each.metric for each in measured if each.metric[:4] == "p99_"):
+        by_size = {each.size: each.value(OURS.key) for each in measured if each.metric == metric}
+        few, many = min(by_size), max(by_size)
+        low, high = by_size[few], by_size[many]
+        if few != many and low and high:
+            sentence = f"{metric}: {many} tenants to {few}"
+            yield Verdict(sentence, high / low, MOST_FOR_MANY_TENANTS)
