@@ -34,7 +34,7 @@ class Faults:
         deadline = time.monotonic() + at_most_seconds
         while process.poll() is None and time.monotonic() < deadline:
             time.sleep(self.random.uniform(*PAUSE_SECONDS))
-            [fault] = self.random.choices([self.terminate, self.cancel, self.reconnect], [6, 2, 2])
+            [fault] = self.random.choices([self.terminate, self.cancel, self.reconnect], [7, 2, 1])
             fault()
 
     def terminate(self) -> None:
