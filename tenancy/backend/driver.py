@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from tenancy.context import Activation, Target
 
 IDLE = pq.TransactionStatus.IDLE
+INTRANS = pq.TransactionStatus.INTRANS
 INERROR = pq.TransactionStatus.INERROR
 FATAL_ERROR = pq.ExecStatus.FATAL_ERROR
 
@@ -265,9 +266,10 @@ class BoundConnection(psycopg.Connection[Any]):
 
     def is_alive(self) -> bool:
         """
-        Tell whether the server has kept the connection open; nothing is sent.
+        Tell whether the next statement may be sent here; nothing is sent to find out.
 
-        A server or a pooler that goes away closes the socket, and that can be read.
+        A server or a pooler that goes away closes the socket, and that can be read. A
+        transaction that somebody else left open, or failed, is none to go on with.
         """
         socket = poll()
         try:
@@ -276,7 +278,8 @@ class BoundConnection(psycopg.Connection[Any]):
                 self.pgconn.consume_input()
         except psycopg.OperationalError:
             return False
-        return self.pgconn.status == pq.ConnStatus.OK
+        status = self.pgconn.transaction_status
+        return status == IDLE or (status == INTRANS and not self._autocommit)
 
     def _run(self, step: Callable[[], Generator[Any, Any, None]]) -> None:
         with self.lock:
