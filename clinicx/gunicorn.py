@@ -6,17 +6,21 @@ How does gunicorn serve in a pod? Every number comes from the pod's own limits.
 
 from __future__ import annotations
 
-from clinicx import env
+import sys as _sys
+import time as _time
+from typing import Any as _Any
+
+# Under other names: gunicorn takes every plain one for a setting.
+from clinicx.settings import pool as _pool
 
 bind = "0.0.0.0:8080"  # a pod's address is its own
 
 # One for each core that the pod may use: the interpreter's lock lets a process use one.
-workers = env.integer("WEB_WORKERS", 2)
+workers = _pool.workers()
 worker_class = "gthread"
 
-# A thread keeps the connection that it opened, so that threads are what the database sees.
-# The pod's share of its connections is divided among the workers.
-threads = env.integer("DB_POOL_SIZE", 20) // workers
+# As many as the worker's pool has connections, so that no thread waits for one.
+threads = _pool.connections_per_worker()
 
 # Requests that are being answered when the pod is asked to go; Kubernetes waits a little longer.
 graceful_timeout = 25
@@ -29,3 +33,79 @@ control_socket_disable = True
 accesslog = "-"
 # The path without what follows '?': a search has a patient's name there.
 access_log_format = '%(h)s %({host}i)s "%(m)s %(U)s" %(s)s %(B)s bytes %(M)s ms'
+
+# gunicorn ends, and does not try again, when a worker ends with this before it serves.
+_WORKER_BOOT_ERROR = 3
+# The owner's address is missing where pages are served, and is meant to be.
+_MEANT = {"tenancy.E002"}
+
+
+def post_worker_init(worker: _Any) -> None:
+    """
+    Let no worker serve before it was asked whether that is safe; end gunicorn if it is not.
+
+    gunicorn itself runs no checks. Here Django is loaded already, so that asking costs the
+    questions only; before the workers start it would have to be loaded once more. A worker
+    that takes the place of another is asked too.
+
+    Where PostgreSQL does not answer, wait. To go on would be to serve unasked, and to end
+    would be restarted ever more rarely, and stay away for minutes after it is back. A pod
+    that waits answers nothing, so that it is not ready, and is there a second after.
+    """
+    from django.db import OperationalError
+
+    while worker.alive:
+        worker.notify()
+        try:
+            faults = _list_faults()
+        except OperationalError as error:
+            worker.log.error(
+                "Waiting for PostgreSQL, to ask whether it is safe to serve: %s", error
+            )
+            _time.sleep(1)
+            continue
+        for fault in faults:
+            worker.log.critical("Not safe to serve: %s", fault)
+        if faults:
+            _sys.exit(_WORKER_BOOT_ERROR)
+        return
+
+
+def _list_faults() -> list[_Any]:
+    """Return what the checks of tenancy and of security say, and nobody has silenced."""
+    from django.core import checks
+    from django.db import connections
+
+    # First without a server: a connection that may not be made says less than its check.
+    messages = checks.run_checks(tags=["tenancy", "security"], include_deployment_checks=True)
+    faults = _faults(messages)
+    if not faults:
+        for alias in connections:
+            _knock(connections[alias])
+        try:
+            faults = _faults(checks.run_checks(tags=["database"], databases=list(connections)))
+        finally:
+            connections.close_all()
+    return faults
+
+
+def _faults(messages: list[_Any]) -> list[_Any]:
+    from django.core.checks import WARNING
+
+    return [
+        message
+        for message in messages
+        if message.level >= WARNING and message.id not in _MEANT and not message.is_silenced()
+    ]
+
+
+def _knock(connection: _Any) -> None:
+    """Connect once past the pool, which would not say why it cannot, and only after a while."""
+    knocking = connection.copy()
+    options = knocking.settings_dict["OPTIONS"]
+    options.pop("pool", None)
+    options.setdefault("connect_timeout", 5)
+    try:
+        knocking.ensure_connection()
+    finally:
+        knocking.close()

@@ -11,6 +11,12 @@ from __future__ import annotations
 from typing import Any
 
 import dj_database_url
+from django.db.backends.postgresql.psycopg_any import IsolationLevel
+
+from clinicx import env
+from clinicx.settings import pool
+
+ISOLATION_LEVELS = {level.name.lower().replace("_", " "): level for level in IsolationLevel}
 
 
 def databases(*, app_url: str, ddl_url: str) -> dict[str, Any]:
@@ -19,12 +25,36 @@ def databases(*, app_url: str, ddl_url: str) -> dict[str, Any]:
     return {alias: _database(url) for alias, url in addresses.items() if url}
 
 
+def pooled(databases: dict[str, Any]) -> dict[str, Any]:
+    """Return `databases` with the application's connections as the environment wants them."""
+    application = databases["default"]
+    options = dict(application["OPTIONS"])
+    if level := env.choice("DB_ISOLATION_LEVEL", ISOLATION_LEVELS):
+        options["isolation_level"] = ISOLATION_LEVELS[level]
+    if pool_options := pool.options():
+        kept = {
+            "CONN_MAX_AGE": 0,  # Django gives a connection back to the pool after each request
+            # It would ask before each request whether the connection lives, a round trip.
+            "CONN_HEALTH_CHECKS": False,
+        }
+        options["pool"] = pool_options
+    else:
+        kept = {"CONN_MAX_AGE": pool.max_age_seconds()}
+    return {**databases, "default": {**application, **kept, "OPTIONS": options}}
+
+
+def pooler_modes() -> dict[str, str]:
+    """Return TENANCY_POOLER_MODES: the owner's address is checked without being named here."""
+    mode = env.text("DB_POOLER_MODE", "")
+    return {"default": mode} if mode else {}
+
+
 def _database(url: str) -> dict[str, Any]:
     parsed = dj_database_url.parse(url, engine="tenancy.backend")
     return {
         **parsed,
         # Every transaction brings its own binding, so a connection may be kept as long as it lives.
-        "CONN_MAX_AGE": 600,
+        "CONN_MAX_AGE": pool.MAX_AGE_SECONDS,
         "CONN_HEALTH_CHECKS": True,
         "OPTIONS": {**parsed.get("OPTIONS", {}), "application_name": "clinicx"},
     }

@@ -6,14 +6,15 @@ from __future__ import annotations
 
 from clinicx import env
 from clinicx.settings.base import *  # noqa: F403  # what a settings module is for
-from clinicx.settings.databases import caches, databases
+from clinicx.settings.databases import caches, databases, pooled, pooler_modes
 
 DEBUG = False
 SECRET_KEY = env.required("SECRET_KEY")
 # The owner's address is for migrations and provisioning: a pod that serves pages has none.
-DATABASES = databases(
-    app_url=env.required("DATABASE_URL"), ddl_url=env.text("DATABASE_DDL_URL", "")
+DATABASES = pooled(
+    databases(app_url=env.required("DATABASE_URL"), ddl_url=env.text("DATABASE_DDL_URL", ""))
 )
+TENANCY_POOLER_MODES = pooler_modes()
 CACHES = caches(redis_url=env.required("REDIS_URL"))
 TENANCY_BASE_DOMAIN = env.required("BASE_DOMAIN")
 

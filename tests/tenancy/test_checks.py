@@ -245,6 +245,7 @@ class TestFunctions:
         "body",
         [
             "DECLARE tenant_id int; BEGIN PERFORM FROM patients_patient; END",
+            "BEGIN PERFORM FROM patients_of_tenant_elm; END",
             "BEGIN EXECUTE format('SELECT FROM %I.patients_patient', 'x'); END",
             "-- A republic.an knows what is public. Here it is not.\nBEGIN END",
         ],

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from typing import Any
 
 import psycopg
@@ -33,7 +34,7 @@ def pooler(
     committed: None, mode: str, pool_size: int, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[PgBouncer]:
     # Where the second client is let wait for the only session, it waits this long.
-    monkeypatch.setattr(probe, "PATIENCE_SECONDS", 1)
+    monkeypatch.setattr(probe, "PATIENCE_SECONDS", 2)
     with poolers.running(monkeypatch, mode=mode, pool_size=pool_size) as pooler:
         yield pooler
 
@@ -75,12 +76,26 @@ class TestMode:
     def test_is_seen_where_sessions_take_turns(
         self, pooler: PgBouncer, through_pooler: Any
     ) -> None:
-        """Each client gets the session that was not used for longest."""
+        """No visitor gets the session that we used, which is the last in turn."""
         with closing(pooler.console()) as console:
             console.execute("SET server_round_robin = 1")
+        with ExitStack() as stack:
+            for _ in range(3):
+                client = stack.enter_context(closing(psycopg.connect(pooler.url("app"))))
+                client.execute("SELECT 'holds a session, so that there are three'")
 
         with context.override(context.PLATFORM):
             assert probe.mode(through_pooler) == "transaction"
+
+    @with_one
+    @only_session
+    def test_is_seen_after_one_wait(self, through_pooler: Any) -> None:
+        """A visitor for whom there is no session is not followed by more of them."""
+        began_at = time.monotonic()
+        with context.override(context.PLATFORM):
+            probe.mode(through_pooler)
+
+        assert time.monotonic() - began_at < 4 * probe.PATIENCE_SECONDS
 
     @with_one
     @only_transaction
@@ -91,7 +106,7 @@ class TestMode:
             through_pooler.ensure_connection()
             one.execute("SELECT 'holds the only session'")
 
-            with pytest.raises(probe.NoAnswer, match="no session in 1 seconds"):
+            with pytest.raises(probe.NoAnswer, match="no session in 2 seconds"):
                 probe.mode(through_pooler)
 
             one.rollback()

@@ -1,0 +1,185 @@
+"""A pod's gunicorn serves when that is safe, and ends with the cause when it is not."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import pytest
+
+from clinicx.local import account, ports
+from tenancy.models import Organization
+from tests.clinicx.test_settings import COMPLETE, ROOT
+from tests.fixtures import servers
+from tests.fixtures.pgbouncer import PgBouncer
+
+PATIENCE_SECONDS = 60
+
+
+@dataclass
+class Pod:
+    """gunicorn as a pod starts it; what it says is in a file."""
+
+    process: subprocess.Popen[bytes]
+    port: int
+    log: Path
+
+    @property
+    def said(self) -> str:
+        return self.log.read_text()
+
+    def ask(self, host: str, *, timeout: float = 5) -> int:
+        """Return the status of the answer to one request, as the ingress would send it."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+        headers = {"Host": host, "X-Forwarded-Proto": "https"}
+        try:
+            connection.request("GET", "/api/v1/patients/", headers=headers)
+            return connection.getresponse().status
+        finally:
+            connection.close()
+
+    def wait_until(self, is_so: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not is_so():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                pytest.fail(f"gunicorn said:\n{self.said}")
+            time.sleep(0.05)
+
+    def answers(self, host: str, *, timeout: float = 5) -> bool:
+        try:
+            self.ask(host, timeout=timeout)
+        except OSError:
+            return False
+        return True
+
+
+@pytest.fixture
+def start(django_db_setup: None, tmp_path: Path) -> Iterator[Callable[[dict[str, str]], Pod]]:
+    """A function that starts gunicorn with production's settings and these variables."""
+    pods: list[Pod] = []
+
+    def start(variables: dict[str, str]) -> Pod:
+        name = servers.database_name()
+        complete = {
+            # A pod that serves pages has no address of the owner.
+            **{key: value for key, value in COMPLETE.items() if key != "DATABASE_DDL_URL"},
+            "DATABASE_URL": servers.database_url(name, "app"),
+            "REDIS_URL": os.environ["REDIS_URL"],
+            "PATH": os.environ["PATH"],
+            **variables,
+        }
+        port, log = ports.pick(preferred=0), tmp_path / "log"
+        options = ["--config=python:clinicx.gunicorn", f"--bind=127.0.0.1:{port}"]
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "gunicorn", *options, "clinicx.wsgi:application"],
+                cwd=ROOT,
+                env=complete,
+                stdout=output,
+                stderr=output,
+            )
+        pods.append(Pod(process, port, log))
+        return pods[-1]
+
+    yield start
+    for pod in pods:
+        pod.process.kill()
+        pod.process.wait()
+
+
+def as_superuser() -> str:
+    """Return the address of the tests' database, logging in as the superuser."""
+    address = urlsplit(os.environ["DATABASE_SUPERUSER_URL"])
+    return urlunsplit(address._replace(path=f"/{servers.database_name()}"))
+
+
+def binding_at_server(login: str) -> Callable[[], str]:
+    return lambda: (
+        servers.database_url(servers.database_name(), login) + "?server_side_binding=true"
+    )
+
+
+class TestPod:
+    def test_serves_when_it_is_safe(
+        self, start: Callable[[dict[str, str]], Pod], elm: Organization
+    ) -> None:
+        pod = start({})
+        pod.wait_until(lambda: pod.answers("elm.clinicx.example"))
+
+        assert pod.ask("elm.clinicx.example") == 401
+        assert pod.ask("nobody.clinicx.example") == 404
+        assert "Not safe" not in pod.said
+        pod.process.terminate()
+        assert pod.process.wait(timeout=30) == 0
+
+    @pytest.mark.parametrize(
+        ("variables", "cause"),
+        [
+            ({"DATABASE_URL": as_superuser}, "tenancy.E008"),
+            # Django makes a connection of the first address before it asks any check.
+            ({"DATABASE_URL": binding_at_server("app")}, "['server_side_binding'] must not"),
+            ({"DATABASE_DDL_URL": binding_at_server("ddl_login")}, "tenancy.E010"),
+            ({"DB_POOLER_MODE": "transactional"}, "tenancy.E011"),
+            ({"DB_POOLER_MODE": "transaction"}, "tenancy.E012"),
+            ({"SECRET_KEY": "django-insecure-x"}, "security.W009"),
+            ({"DB_POOL_SIZE": "1"}, "DB_POOL_SIZE=1 is less than WEB_WORKERS=2"),
+            ({"DB_POOL_MIN_SIZE": "21"}, "DB_POOL_MIN_SIZE=21 is more than DB_POOL_SIZE=20"),
+            ({"DB_ISOLATION_LEVEL": "serialisable"}, "DB_ISOLATION_LEVEL='serialisable'"),
+        ],
+        ids=lambda value: value.split()[0] if isinstance(value, str) else "",
+    )
+    def test_ends_with_the_cause_when_it_is_not(
+        self,
+        start: Callable[[dict[str, str]], Pod],
+        variables: dict[str, str | Callable[[], str]],
+        cause: str,
+    ) -> None:
+        pod = start({k: v() if callable(v) else v for k, v in variables.items()})
+
+        status = pod.process.wait(timeout=PATIENCE_SECONDS)
+
+        assert status != 0
+        assert cause in pod.said
+
+
+class TestPodWithoutPostgresql:
+    @pytest.fixture
+    def pooler(self) -> Iterator[PgBouncer]:
+        """A way to PostgreSQL that is not open yet."""
+        with tempfile.TemporaryDirectory(prefix="clinicx-pgbouncer-") as folder:
+            account.choose().own(Path(folder))
+            pooler = PgBouncer(port=ports.pick(preferred=0), folder=Path(folder))
+            yield pooler
+            pooler.stop()
+
+    def test_waits_and_then_serves(
+        self, start: Callable[[dict[str, str]], Pod], elm: Organization, pooler: PgBouncer
+    ) -> None:
+        """It is not restarted meanwhile, and does not serve unasked."""
+        pod = start({"DATABASE_URL": pooler.url("app")})
+        pod.wait_until(lambda: "Waiting for PostgreSQL" in pod.said)
+        answered_before = pod.answers("elm.clinicx.example", timeout=1)
+
+        pooler.start()
+        came_back_at = time.monotonic()
+        pod.wait_until(lambda: pod.answers("elm.clinicx.example"))
+
+        assert not answered_before
+        assert time.monotonic() - came_back_at < 5
+        assert pod.ask("elm.clinicx.example") == 401
+
+    def test_ends_when_it_is_told_to(self, start: Callable[[dict[str, str]], Pod]) -> None:
+        pod = start({"DATABASE_URL": "postgres://x:x@127.0.0.1:1/x"})
+        pod.wait_until(lambda: "Waiting for PostgreSQL" in pod.said)
+
+        pod.process.terminate()
+
+        assert pod.process.wait(timeout=10) == 0
