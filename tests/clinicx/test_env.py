@@ -34,3 +34,36 @@ class TestRequired:
 
         with pytest.raises(ImproperlyConfigured, match="SECRET_KEY is not set"):
             env.required("SECRET_KEY")
+
+
+class TestInteger:
+    @pytest.mark.parametrize(("value", "expected"), [("3", 3), ("0", 0), ("", 20)])
+    def test_reads_whole_numbers(
+        self, monkeypatch: pytest.MonkeyPatch, value: str, expected: int
+    ) -> None:
+        monkeypatch.setenv("SIZE", value)
+
+        assert env.integer("SIZE", 20, minimum=0) == expected
+
+    @pytest.mark.parametrize("value", ["many", "1.5", "-1"])
+    def test_refuses_any_other(self, monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+        monkeypatch.setenv("SIZE", value)
+
+        with pytest.raises(ImproperlyConfigured, match=f"SIZE='{value}'; use a whole number"):
+            env.integer("SIZE", 20, minimum=0)
+
+
+class TestChoice:
+    @pytest.mark.parametrize(("value", "expected"), [("warm", "warm"), ("", None)])
+    def test_reads_one_of_them(
+        self, monkeypatch: pytest.MonkeyPatch, value: str, expected: str | None
+    ) -> None:
+        monkeypatch.setenv("WATER", value)
+
+        assert env.choice("WATER", ["cold", "warm"]) == expected
+
+    def test_refuses_any_other(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("WATER", "Warm")
+
+        with pytest.raises(ImproperlyConfigured, match="WATER='Warm'; use one of 'cold', 'warm'"):
+            env.choice("WATER", ["cold", "warm"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from contextlib import closing
 from typing import Any
 
 import psycopg
@@ -79,10 +79,12 @@ class TestMode:
         """No visitor gets the session that we used, which is the last in turn."""
         with closing(pooler.console()) as console:
             console.execute("SET server_round_robin = 1")
-        with ExitStack() as stack:
-            for _ in range(3):
-                client = stack.enter_context(closing(psycopg.connect(pooler.url("app"))))
-                client.execute("SELECT 'holds a session, so that there are three'")
+        clients = [psycopg.connect(pooler.url("app")) for _ in range(3)]
+        for client in clients:
+            client.execute("SELECT 'holds a session, so that there are three'")
+        for client in clients:
+            client.rollback()  # or the pooler would not keep the session
+            client.close()
 
         with context.override(context.PLATFORM):
             assert probe.mode(through_pooler) == "transaction"
