@@ -55,6 +55,10 @@ reset: .venv/installed ## Delete the local data, after asking (ARGS=--yes does n
 test: .venv/installed ## Run the tests (ARGS='-k words')
 	@$(PYTHON) -m pytest $(ARGS)
 
+.PHONY: bench
+bench: .venv/installed ## Measure tenancy beside plain Django and django-tenants (ONLY=switch or requests)
+	@$(PYTHON) -m tests.benchmarks $(ONLY) $(if $(ROUNDS),--rounds=$(ROUNDS)) $(ARGS)
+
 .PHONY: check
 check: lint types test ## Everything CI runs
 

@@ -23,6 +23,7 @@ from typing import Any
 
 from tests.benchmarks import children, proxy, stage, systems
 from tests.benchmarks.names import PATIENT, REHEARSAL
+from tests.benchmarks.proxy import Delay
 from tests.benchmarks.samples import Samples
 from tests.benchmarks.systems import System
 
@@ -46,11 +47,12 @@ class UnableToMeasure(Exception):
 
 @dataclass(frozen=True)
 class Site:
-    """One system, served for `size` tenants at `port`."""
+    """One system, served for `size` tenants at `port`; `delay` is before its database."""
 
     system: System
     size: int
     port: int
+    delay: Delay | None
 
 
 def require_wrk() -> str:
@@ -105,10 +107,23 @@ def _measure(
             alike = [site for site in sites if site.size == size]
             turn = round_ % len(alike)
             for site in [*alike[turn:], *alike[:turn]]:
-                for kind, value in _ask(site, path, seconds).items():
-                    found[kind, size].add(site.system.key, value)
+                with _counting(site, found["rps", size]):
+                    for kind, value in _ask(site, path, seconds).items():
+                        found[kind, size].add(site.system.key, value)
             progress()
     yield from found.values()
+
+
+@contextmanager
+def _counting(site: Site, samples: Samples) -> Iterator[None]:
+    """Note what share of a core the proxy took meanwhile."""
+    if site.delay is None:
+        yield
+        return
+    before, began = site.delay.cpu_seconds, time.monotonic()
+    yield
+    share = (site.delay.cpu_seconds - before) / (time.monotonic() - began)
+    samples.proxy_load[site.system.key] = max(share, samples.proxy_load.get(site.system.key, 0))
 
 
 def _ask(site: Site, path: str, seconds: float) -> dict[str, float]:
@@ -145,11 +160,12 @@ def _served(sizes: Sequence[int], latency: float, progress: Progress) -> Iterato
     """Serve every system for every size: one that has seen 500 tenants is not one for 2."""
     with ExitStack() as stack:
         port = stage.database_port()
+        delay = None
         if latency:
             delay = stack.enter_context(proxy.delaying(port=port, seconds=latency / 2))
             port = delay.port
         sites = [
-            Site(system, size, stack.enter_context(_gunicorn(system, port)))
+            Site(system, size, stack.enter_context(_gunicorn(system, port)), delay)
             for size in sizes
             for system in systems.WITH_DJANGO
         ]

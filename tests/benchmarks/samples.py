@@ -25,6 +25,8 @@ class Samples:
     rounds: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     # Of round trips: how many delays the operation took, which is a little more.
     waited: dict[str, float] = field(default_factory=dict)
+    # Of requests: the share of a core that the proxy before the database took at most.
+    proxy_load: dict[str, float] = field(default_factory=dict)
 
     def add(self, system: str, value: float) -> None:
         self.rounds[system].append(value)

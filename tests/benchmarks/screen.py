@@ -4,7 +4,7 @@ What does the person at the terminal see at the end?
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from rich.console import Console
 from rich.table import Table
@@ -17,12 +17,8 @@ from tests.benchmarks.systems import OURS, PLAIN, STOCK
 def show(console: Console, benchmark: str, measured: Sequence[Samples]) -> None:
     """Print what was measured, and which targets were met."""
     console.print(_table(benchmark, measured))
-    waited = [each.waited[key] / each.rounds[key][0] for each in measured for key in each.waited]
-    if waited:
-        console.print(
-            "Round trips are counted. Each took "
-            f"{min(waited):.2f} to {max(waited):.2f} times the proxy's delay."
-        )
+    for line in _list_notes(measured):
+        console.print(line)
     verdicts = list(targets.judge(measured))
     missed = [verdict for verdict in verdicts if not verdict.is_met]
     for verdict in missed:
@@ -33,18 +29,35 @@ def show(console: Console, benchmark: str, measured: Sequence[Samples]) -> None:
     console.print(f"[green]met[/]     {len(verdicts) - len(missed)} of {len(verdicts)} targets\n")
 
 
+def _list_notes(measured: Sequence[Samples]) -> Iterator[str]:
+    """Yield how far the proxies may be believed."""
+    waited = [each.waited[key] / each.rounds[key][0] for each in measured for key in each.waited]
+    if waited:
+        yield (
+            "Round trips are counted. Each took "
+            f"{min(waited):.2f} to {max(waited):.2f} times the proxy's delay."
+        )
+    for system in systems.WITH_DJANGO:
+        loads = [each.proxy_load[system.key] for each in measured if system.key in each.proxy_load]
+        if loads:
+            yield (
+                f"At 1 ms, the proxy took {min(loads):.0%} to {max(loads):.0%} of a core "
+                f"for {system.title}."
+            )
+
+
 def _table(benchmark: str, measured: Sequence[Samples]) -> Table:
     table = Table(
         title=benchmark,
-        caption="Medians over the rounds, ours to theirs; in brackets the middle half of the rounds.",
+        caption="Medians over the rounds; in brackets the middle half of the rounds.",
     )
     table.add_column("metric", no_wrap=True)
-    table.add_column("tenants", justify="right", no_wrap=True)
+    table.add_column("size", justify="right", no_wrap=True)
     table.add_column("unit", no_wrap=True)
     for system in systems.ALL:
-        table.add_column(system.title, justify="right", no_wrap=True)
+        table.add_column(system.title.replace(" ", "\n"), justify="right", no_wrap=True)
     for rival in (PLAIN, STOCK):
-        table.add_column(f"to {rival.title}", justify="right", no_wrap=True)
+        table.add_column(f"to\n{rival.title}", justify="right", no_wrap=True)
     before = ""
     for samples in sorted(measured, key=lambda each: (each.metric, each.size)):
         if before and samples.metric != before:

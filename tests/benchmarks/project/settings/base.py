@@ -38,3 +38,13 @@ def databases(engine: str) -> dict[str, Any]:
     # Kept as long as the process lives, and not asked whether it still works: the
     # measurement is of queries, and every system could have that check.
     return {"default": {**parsed, "CONN_MAX_AGE": None, "CONN_HEALTH_CHECKS": False}}
+
+
+# A request that fails shall say why.
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "handlers": {"console": {"class": "logging.StreamHandler"}},
+    "root": {"handlers": ["console"], "level": "WARNING"},
+    "loggers": {"django": {"handlers": [], "propagate": True}},
+}
