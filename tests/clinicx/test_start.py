@@ -66,7 +66,7 @@ def start(django_db_setup: None, tmp_path: Path) -> Iterator[Callable[[dict[str,
     """A function that starts gunicorn with production's settings and these variables."""
     pods: list[Pod] = []
 
-    def start(variables: dict[str, str]) -> Pod:
+    def start(variables: dict[str, str], *arguments: str) -> Pod:
         name = servers.database_name()
         complete = {
             # A pod that serves pages has no address of the owner.
@@ -77,7 +77,7 @@ def start(django_db_setup: None, tmp_path: Path) -> Iterator[Callable[[dict[str,
             **variables,
         }
         port, log = ports.pick(preferred=0), tmp_path / "log"
-        options = ["--config=python:clinicx.gunicorn", f"--bind=127.0.0.1:{port}"]
+        options = ["--config=python:clinicx.gunicorn", f"--bind=127.0.0.1:{port}", *arguments]
         with log.open("wb") as output:
             process = subprocess.Popen(
                 [sys.executable, "-m", "gunicorn", *options, "clinicx.wsgi:application"],
@@ -163,8 +163,8 @@ class TestPodWithoutPostgresql:
     def test_waits_and_then_serves(
         self, start: Callable[[dict[str, str]], Pod], elm: Organization, pooler: PgBouncer
     ) -> None:
-        """It is not restarted meanwhile, and does not serve unasked."""
-        pod = start({"DATABASE_URL": pooler.url("app")})
+        """It is not restarted meanwhile, and does not serve unasked: it has a pooler to ask for."""
+        pod = start({"DATABASE_URL": pooler.url("app"), "DB_POOLER_MODE": "transaction"})
         pod.wait_until(lambda: "Waiting for PostgreSQL" in pod.said)
         answered_before = pod.answers("elm.clinicx.example", timeout=1)
 
@@ -175,6 +175,14 @@ class TestPodWithoutPostgresql:
         assert not answered_before
         assert time.monotonic() - came_back_at < 5
         assert pod.ask("elm.clinicx.example") == 401
+
+    @pytest.mark.slow
+    def test_waits_for_longer_than_a_worker_may_be_silent(self, start: Callable[..., Pod]) -> None:
+        pod = start({"DATABASE_URL": "postgres://x:x@127.0.0.1:1/x"}, "--timeout=8", "--workers=1")
+
+        pod.wait_until(lambda: pod.said.count("Waiting for PostgreSQL") > 10)
+
+        assert "WORKER TIMEOUT" not in pod.said
 
     def test_ends_when_it_is_told_to(self, start: Callable[[dict[str, str]], Pod]) -> None:
         pod = start({"DATABASE_URL": "postgres://x:x@127.0.0.1:1/x"})
