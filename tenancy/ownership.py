@@ -52,12 +52,14 @@ def owner_of(thing: Model | QuerySet[Any] | RawQuerySet[Any]) -> Target | None:
     """Return for whom an instance was loaded or a queryset built; None if for nobody."""
     if isinstance(thing, Model):
         return getattr(thing._state.db, "owner", None)
-    return thing.query.__dict__.get("owner")
+    owner: Target | None = thing.query.owner  # type: ignore[union-attr]  # hung in by install()
+    return owner
 
 
 def check(instance: Any) -> None:
     """Raise CrossTenantAccess when `instance` is another's than the active tenant's."""
-    owner = getattr(instance._state.db, "owner", None)
+    alias = instance._state.db
+    owner = alias.owner if isinstance(alias, OwnedAlias) else None
     if owner is not None and _is_foreign(owner) and is_tenants(instance._meta.app_label):
         raise _refusal(f"{instance._meta.label} {instance.pk}", owner)
 
@@ -77,19 +79,18 @@ def check_pair(one: Model, other: Model) -> None:
 
 
 def check_query(query: Any) -> None:
-    """Raise CrossTenantAccess when `query` was built for another, or inserts another's objects."""
-    owner = query.__dict__.get("owner")
+    """Raise CrossTenantAccess when `query` was built for another than the active tenant."""
+    owner = query.owner
     if owner is not None and _is_foreign(owner):
         raise _refusal("A query", owner)
-    for instance in query.__dict__.get("objs", ()):
-        if isinstance(instance, Model):
-            check(instance)
 
 
 def _is_foreign(owner: Target) -> bool:
     active = context.get_current()
+    if active is owner:
+        return False
     # With nobody active the connection refuses, and says it better.
-    return active is not None and active is not owner and not context.is_same(active, owner)
+    return active is not None and not context.is_same(active, owner)
 
 
 def _refusal(what: str, owner: Target) -> CrossTenantAccess:
@@ -122,73 +123,87 @@ def _owner_to_be(model: type[Model] | None) -> Target | None:
 
 def install() -> None:
     """Let Django's instances and querysets remember their owner, in this process."""
-    _wrap(Query, "__init__", _remember_builder)
-    _wrap(RawQuerySet, "__init__", _remember_raw_builder)
-    _wrap(RawQuery, "clone", _keep_owner)
-    _wrap(Query, "check_query_object_type", _check_compared)
+    query: Any
+    for query in (Query, RawQuery):
+        query.owner = None
+    _wrap(Query, "__init__", _remembering_builder)
+    _wrap(Query, "check_query_object_type", _checking_compared)
+    _wrap(RawQuery, "clone", _keeping_owner)
+    _wrap(RawQuerySet, "__init__", _remembering_raw_builder)
     for method in ("_fetch_all", "__getitem__", "count", "exists", "contains"):
-        _wrap(QuerySet, method, _check_rows_in_memory)
-    _wrap(QuerySet, "bulk_update", _check_updated)
+        _wrap(QuerySet, method, _checking_rows_in_memory)
+    _wrap(QuerySet, "bulk_update", _checking_updated)
     queryset: Any
     for queryset in (QuerySet, RawQuerySet):
         queryset.db = property(_owned(queryset.db.fget))
-    _wrap(Model, "save_base", _save_base)
-    _wrap(Model, "delete", _check_first)
-    _wrap(Model, "refresh_from_db", _check_first)
+    _wrap(Model, "save_base", _saving)
+    _wrap(Model, "delete", _checking)
+    _wrap(Model, "refresh_from_db", _checking)
 
 
-def _wrap(cls: type, name: str, wrapper: Callable[..., Any]) -> None:
-    """Replace a method by `wrapper`, which is given the original in front of its arguments."""
+def _wrap(cls: type, name: str, wrapper: Callable[[Any], Callable[..., Any]]) -> None:
     original = getattr(cls, name)
-    if hasattr(original, "__wrapped__"):
-        return
-
-    @wraps(original)
-    def wrapped(self: Any, *args: Any, **kwargs: Any) -> Any:
-        return wrapper(original, self, *args, **kwargs)
-
-    setattr(cls, name, wrapped)
+    setattr(cls, name, wraps(original)(wrapper(original)))
 
 
-def _remember_builder(original: Any, query: Any, model: Any, *args: Any, **kwargs: Any) -> None:
-    original(query, model, *args, **kwargs)
-    query.owner = _owner_to_be(model)
+def _remembering_builder(original: Any) -> Callable[..., None]:
+    def init(query: Any, model: Any, *args: Any, **kwargs: Any) -> None:
+        original(query, model, *args, **kwargs)
+        query.owner = _owner_to_be(model)
+
+    return init
 
 
-def _remember_raw_builder(original: Any, queryset: Any, *args: Any, **kwargs: Any) -> None:
-    original(queryset, *args, **kwargs)
-    queryset.query.__dict__.setdefault("owner", _owner_to_be(queryset.model))
+def _remembering_raw_builder(original: Any) -> Callable[..., None]:
+    def init(queryset: Any, *args: Any, **kwargs: Any) -> None:
+        original(queryset, *args, **kwargs)
+        query = queryset.query
+        query.owner = query.owner or _owner_to_be(queryset.model)
+
+    return init
 
 
-def _keep_owner(original: Any, query: Any, *args: Any, **kwargs: Any) -> Any:
-    clone = original(query, *args, **kwargs)
-    clone.owner = query.__dict__.get("owner")
+def _keeping_owner(original: Any) -> Callable[..., Any]:
+    def clone(query: Any, *args: Any, **kwargs: Any) -> Any:
+        copy = original(query, *args, **kwargs)
+        copy.owner = query.owner
+        return copy
+
     return clone
 
 
-def _check_compared(original: Any, query: Any, value: Any, *args: Any) -> None:
-    if isinstance(value, Model):
-        check(value)
-    original(query, value, *args)
+def _checking_compared(original: Any) -> Callable[..., None]:
+    def check_query_object_type(query: Any, value: Any, *args: Any) -> None:
+        if isinstance(value, Model):
+            check(value)
+        original(query, value, *args)
+
+    return check_query_object_type
 
 
-def _check_rows_in_memory(original: Any, queryset: Any, *args: Any, **kwargs: Any) -> Any:
+def _checking_rows_in_memory(original: Any) -> Callable[..., Any]:
     """Check a queryset whose rows were loaded; one that nobody built belongs to its first user."""
-    was_loaded = queryset._result_cache is not None
-    if was_loaded:
-        check_query(queryset._query)
-    answer = original(queryset, *args, **kwargs)
-    if not was_loaded and queryset._result_cache is not None:
-        query = queryset._query
-        query.owner = query.__dict__.get("owner") or _owner_to_be(queryset.model)
-    return answer
+
+    def method(queryset: Any, *args: Any, **kwargs: Any) -> Any:
+        if queryset._result_cache is not None:
+            check_query(queryset._query)
+            return original(queryset, *args, **kwargs)
+        answer = original(queryset, *args, **kwargs)
+        if queryset._result_cache is not None and queryset._query.owner is None:
+            queryset._query.owner = _owner_to_be(queryset.model)
+        return answer
+
+    return method
 
 
-def _check_updated(original: Any, queryset: Any, objs: Iterable[Any], *args: Any, **kw: Any) -> Any:
-    objs = tuple(objs)
-    for instance in objs:
-        check(instance)
-    return original(queryset, objs, *args, **kw)
+def _checking_updated(original: Any) -> Callable[..., Any]:
+    def bulk_update(queryset: Any, objs: Iterable[Any], *args: Any, **kwargs: Any) -> Any:
+        objs = tuple(objs)
+        for instance in objs:
+            check(instance)
+        return original(queryset, objs, *args, **kwargs)
+
+    return bulk_update
 
 
 def _owned(original: Callable[[Any], str]) -> Callable[[Any], str]:
@@ -213,24 +228,29 @@ def _own(alias: str, model: type[Model]) -> str:
     return OwnedAlias(alias, context.get_current())
 
 
-def _save_base(
-    original: Any,
-    instance: Any,
-    raw: bool = False,
-    force_insert: Any = False,
-    force_update: bool = False,
-    using: str | None = None,
-    update_fields: Any = None,
-) -> None:
-    check(instance)
-    for related in instance._state.fields_cache.values():
-        if isinstance(related, Model):
-            check(related)
-    using = using or router.db_for_write(type(instance), instance=instance)
-    using = _own(using, type(instance))
-    original(instance, raw, force_insert, force_update, using, update_fields)
+def _saving(original: Any) -> Callable[..., None]:
+    def save_base(
+        instance: Any,
+        raw: bool = False,
+        force_insert: Any = False,
+        force_update: bool = False,
+        using: str | None = None,
+        update_fields: Any = None,
+    ) -> None:
+        check(instance)
+        for related in instance._state.fields_cache.values():
+            if isinstance(related, Model):
+                check(related)
+        using = using or router.db_for_write(type(instance), instance=instance)
+        using = _own(using, type(instance))
+        original(instance, raw, force_insert, force_update, using, update_fields)
+
+    return save_base
 
 
-def _check_first(original: Any, instance: Any, *args: Any, **kwargs: Any) -> Any:
-    check(instance)
-    return original(instance, *args, **kwargs)
+def _checking(original: Any) -> Callable[..., Any]:
+    def method(instance: Any, *args: Any, **kwargs: Any) -> Any:
+        check(instance)
+        return original(instance, *args, **kwargs)
+
+    return method

@@ -24,13 +24,9 @@ if TYPE_CHECKING:
 BIND = "SET LOCAL search_path = {path}; SET LOCAL ROLE {role}; "
 
 # current_schema() is the first schema of the path that exists, so a path that was
-# changed, a role that was changed and a schema that is gone all fail, as a text that is
-# no number: the only way for plain SQL to raise an error that says whose it is.
-BOUND_ELSEWHERE = "tenancy: bound to"
-ASSERT_BOUND = """
-    SELECT CASE WHEN (current_schema(), current_user) IN ({bindings}) THEN 0
-           ELSE ({elsewhere} || ' ' || current_user)::int END;
-"""
+# changed, a role that was changed and a schema that is gone all divide by zero.
+ASSERT_BOUND = "SELECT 1 / ({bound})::int; "
+IS_BOUND = "current_schema() = {schema} AND current_user = {role}"
 
 # For what no transaction takes, on a connection that no pooler shares.
 BIND_SESSION = "SET search_path = {path}; SET ROLE {role}"
@@ -82,7 +78,6 @@ def role_for(connection: BaseDatabaseWrapper, schema: str) -> str:
     return roles.name(role_prefix(connection), schema)
 
 
-@lru_cache(maxsize=8192)
 def bind_sql(path: tuple[str, ...], role: str) -> bytes:
     """Return the statements that bind a transaction, to stand in front of another statement."""
     return _compose(BIND, path=sql.SQL(", ").join(map(sql.Identifier, path)), role=role)
@@ -96,12 +91,11 @@ def bind_session_sql(path: tuple[str, ...], role: str) -> bytes:
 @lru_cache(maxsize=8192)
 def assert_bound_sql(bindings: tuple[tuple[str, str], ...]) -> bytes:
     """Return the statement that fails unless schema and role are one of `bindings`."""
-    pairs = [sql.SQL("({})").format(sql.SQL(", ").join(map(sql.Literal, b))) for b in bindings]
-    return _compose(
-        ASSERT_BOUND,
-        bindings=sql.SQL(", ").join(pairs),
-        elsewhere=sql.Literal(BOUND_ELSEWHERE),
-    )
+    alternatives = [
+        sql.SQL(IS_BOUND).format(schema=sql.Literal(schema), role=sql.Literal(role))
+        for schema, role in bindings
+    ]
+    return _compose(ASSERT_BOUND, bound=sql.SQL(" OR ").join(alternatives))
 
 
 def create(connection: BaseDatabaseWrapper, schema: str) -> None:

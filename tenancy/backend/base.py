@@ -58,6 +58,7 @@ class DatabaseWrapper(django_tenants_backend.DatabaseWrapper):  # type: ignore[m
         self.include_public_schema = True
         self._is_setting_up = False
         self._may_rebind = False
+        self._bindings: dict[str, Binding] = {}
         if settings_dict["OPTIONS"].get("server_side_binding"):
             raise ImproperlyConfigured(
                 f"DATABASES[{alias!r}]['OPTIONS']['server_side_binding'] must not be True: the "
@@ -76,6 +77,13 @@ class DatabaseWrapper(django_tenants_backend.DatabaseWrapper):  # type: ignore[m
 
     def binding_for(self, target: Target) -> Binding:
         """Return the schemas and the role under which this connection works for `target`."""
+        schema = target.schema if isinstance(target, ActiveTenant) else PUBLIC_SCHEMA
+        binding = self._bindings.get(schema)
+        if binding is None:
+            binding = self._bindings[schema] = self._make_binding(target)
+        return binding
+
+    def _make_binding(self, target: Target) -> Binding:
         prefix = schemas.role_prefix(self)
         is_owner = self.is_owner
         path: tuple[str, ...]

@@ -34,7 +34,10 @@ class SQLCompiler(_Asking, postgresql.SQLCompiler):
 
 
 class SQLInsertCompiler(_Asking, postgresql.SQLInsertCompiler):
-    pass
+    def __init__(self, query: Any, *args: Any, **kwargs: Any) -> None:
+        for instance in query.objs:
+            ownership.check(instance)
+        super().__init__(query, *args, **kwargs)
 
 
 class SQLDeleteCompiler(_Asking, postgresql.SQLDeleteCompiler):

@@ -27,12 +27,16 @@ from tenancy.backend import positions, session_state
 from tenancy.errors import TenantChangedInTransaction, TenantContextChanged
 
 if TYPE_CHECKING:
+    from psycopg.pq.abc import PGresult
+
     from tenancy.context import Activation, Target
 
 IDLE = pq.TransactionStatus.IDLE
 INTRANS = pq.TransactionStatus.INTRANS
 INERROR = pq.TransactionStatus.INERROR
 FATAL_ERROR = pq.ExecStatus.FATAL_ERROR
+SQLSTATE = pq.DiagnosticField.SQLSTATE
+DIVISION_BY_ZERO = b"22012"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +47,11 @@ class Binding:
     path: tuple[str, ...]
     role: str
 
-    @property
-    def sql(self) -> bytes:
-        return schemas.bind_sql(self.path, self.role)
+    # Composed once: this is sent with every statement.
+    sql: bytes = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "sql", schemas.bind_sql(self.path, self.role))
 
     @property
     def expected(self) -> tuple[str, str]:
@@ -141,10 +147,10 @@ class BoundConnection(psycopg.Connection[Any]):
 
     def _start_query(self) -> Generator[Any, Any, None]:
         """Begin the transaction and bind it, in one message, before its first statement."""
-        if self.binder is None or self._autocommit or self.pgconn.transaction_status != IDLE:
+        if self.binder is None:
             yield from super()._start_query()
-            return
-        yield from self._begin_gen(self.binder)
+        elif not self._autocommit and self.pgconn.transaction_status == IDLE:
+            yield from self._begin_gen(self.binder)
 
     def _begin_gen(self, binder: Binder) -> Generator[Any, Any, None]:
         """Send BEGIN and the binding of whoever is active, in one message."""
@@ -181,17 +187,16 @@ class BoundConnection(psycopg.Connection[Any]):
             )
 
         assertion = schemas.assert_bound_sql(tuple(self._bindings))
-        try:
-            yield from self._exec_together(assertion + b"COMMIT")
-        except errors.InvalidTextRepresentation as error:
-            if schemas.BOUND_ELSEWHERE not in (error.diag.message_primary or ""):
-                raise
+        results = yield from self._send_together(assertion + b"COMMIT")
+        # A deferred constraint may fail as well, and is then the second one's error.
+        if results[0].error_field(SQLSTATE) == DIVISION_BY_ZERO:
             bound = self._bound.target
             yield from self._rollback_gen()
             raise TenantContextChanged(
                 f"A transaction of {bound} ended in another schema or role than it was bound to "
                 "(SET, RESET or DISCARD in raw SQL?): it was rolled back."
-            ) from error
+            )
+        self._raise_first(results)
         self._forget()
 
     def _rollback_gen(self) -> Generator[Any, Any, None]:
@@ -200,6 +205,9 @@ class BoundConnection(psycopg.Connection[Any]):
 
     def _exec_together(self, message: bytes) -> Generator[Any, Any, None]:
         """Send several statements in one simple-protocol message; raise the first error."""
+        self._raise_first((yield from self._send_together(message)))
+
+    def _send_together(self, message: bytes) -> Generator[Any, Any, list[PGresult]]:
         if self._pipeline:
             raise errors.NotSupportedError(
                 "A binding cannot travel in pipeline mode: open the transaction before the "
@@ -207,7 +215,10 @@ class BoundConnection(psycopg.Connection[Any]):
             )
         self._check_connection_ok()
         self.pgconn.send_query(message)
-        results = yield from generators.execute(self.pgconn)
+        results: list[PGresult] = yield from generators.execute(self.pgconn)
+        return results
+
+    def _raise_first(self, results: list[PGresult]) -> None:
         for result in results:
             if result.status == FATAL_ERROR:
                 raise errors.error_from_result(result, encoding=self.pgconn._encoding)
@@ -231,11 +242,13 @@ class BoundConnection(psycopg.Connection[Any]):
             yield
             return
 
-        self._run(lambda: self._begin_gen(binder))
         try:
+            # Its binding may be refused, when BEGIN has been done already.
+            self._run(lambda: self._begin_gen(binder))
             yield
         except BaseException:
-            self._run(self._rollback_gen)
+            if self.pgconn.status == pq.ConnStatus.OK:
+                self._run(self._rollback_gen)
             raise
         self._run(self._commit_gen)
 
