@@ -24,17 +24,19 @@ def check(connection: BaseDatabaseWrapper) -> list[CheckMessage]:
     if meant is None and threshold is None and not is_owner:
         return []
 
-    found = probe.mode(connection)
+    with connection.wrap_database_errors:
+        found = probe.mode(connection)
+        stays_behind = (
+            threshold is not None
+            and found == "transaction"
+            and not probe.carries_prepared_statements(connection)
+        )
     messages: list[CheckMessage] = []
     if is_owner and found == "transaction":
         messages.append(_owner_behind_a_pooler(connection.alias))
     elif meant in _REMEDIES:  # another is E011
         messages += _compare(connection.alias, meant=meant, found=found)
-    if (
-        threshold is not None
-        and found == "transaction"
-        and not probe.carries_prepared_statements(connection)
-    ):
+    if stays_behind:
         messages.append(_prepared_statements(connection.alias, threshold))
     return messages
 

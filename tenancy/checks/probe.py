@@ -99,8 +99,7 @@ def _client(connection: BaseDatabaseWrapper) -> Iterator[PGconn]:
     params: dict[str, Any] = connection.get_connection_params()
     params.pop("cursor_factory")
     params.setdefault("connect_timeout", PATIENCE_SECONDS)
-    with connection.wrap_database_errors:
-        client = psycopg.Connection.connect(**params, autocommit=True)
+    client = psycopg.Connection.connect(**params, autocommit=True)
     try:
         yield client.pgconn
     finally:

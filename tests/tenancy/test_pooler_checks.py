@@ -13,6 +13,7 @@ from django.core.checks import CheckMessage
 from django.db import OperationalError, connections
 
 from tenancy import checks, context
+from tenancy.checks import poolers as pooler_checks
 from tenancy.checks import probe
 from tests.fixtures.pgbouncer import PgBouncer
 from tests.tenancy import poolers
@@ -239,3 +240,16 @@ class TestServerThatIsAway:
             pytest.raises(OperationalError, match="refused"),
         ):
             check("default")
+
+    @with_three
+    @only_transaction
+    def test_is_djangos_own_error_in_the_middle_too(
+        self, pooler: PgBouncer, through_pooler: Any, settings: Any
+    ) -> None:
+        settings.TENANCY_POOLER_MODES = {"default": "transaction"}
+        with context.override(context.PLATFORM):
+            through_pooler.ensure_connection()
+            pooler.stop()
+
+            with pytest.raises(OperationalError, match="closed"):
+                pooler_checks.check(through_pooler)
