@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -111,7 +112,8 @@ class TestPod:
     def test_serves_when_it_is_safe(
         self, start: Callable[[dict[str, str]], Pod], elm: Organization
     ) -> None:
-        pod = start({})
+        """Also where each worker has one connection only, which its question gave back."""
+        pod = start({"DB_POOL_SIZE": "2", "DB_POOL_TIMEOUT": "5"})
         pod.wait_until(lambda: pod.answers("elm.clinicx.example"))
 
         assert pod.ask("elm.clinicx.example") == 401
@@ -191,6 +193,7 @@ class TestPodWithoutPostgresql:
         pod.process.terminate()
 
         assert pod.process.wait(timeout=10) == 0
+        assert re.search("Waiting for PostgreSQL.*refused", pod.said)
 
     def test_ends_with_the_process_that_started_it(
         self, start: Callable[[dict[str, str]], Pod]
