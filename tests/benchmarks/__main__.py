@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -23,7 +24,7 @@ from tests.benchmarks.samples import Samples
 
 BENCHMARKS = ("switch", "requests")
 SIZES = (2, 100, 500)
-ROUNDS = {"switch": 30, "requests": 5}
+ROUNDS = {"switch": 60, "requests": 5}
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -50,6 +51,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, help=f"instead of {ROUNDS}")
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="numbers of tenants")
     parser.add_argument("--seconds", type=int, default=3, help="of requests in a round")
+    parser.add_argument("--delays", nargs="+", choices=requests.DELAYS, default=requests.DELAYS)
     parser.add_argument("--operations", type=float, default=1, help="a share of those in a round")
     parser.add_argument("--folder", type=Path, default=ROOT / "var" / "bench", help="of the JSON")
     return parser.parse_args(arguments)
@@ -62,6 +64,7 @@ def _run(options: argparse.Namespace, errors: Console) -> None:
     sizes = sorted(options.sizes)
     # A database of its own, beside those of tests that run at the same server.
     os.environ["CLINICX_TEST_RUN"] = f"bench_{os.environ.get('CLINICX_TEST_RUN', '')}".strip("_")
+    _warn_if_busy(errors)
     with stage.servers_running(), _progress(errors) as progress:
         making = progress.add_task("schemas", total=sizes[-1])
         with stage.database(
@@ -77,22 +80,27 @@ def _measure(
     benchmark: str, options: argparse.Namespace, sizes: Sequence[int], progress: Progress
 ) -> list[Samples]:
     rounds = options.rounds or ROUNDS[benchmark]
-    module = {"switch": switch, "requests": requests}[benchmark]
-    task = progress.add_task(benchmark, total=module.count_steps(sizes, rounds))
-
-    def step() -> None:
-        progress.advance(task)
-
+    measure, steps = {
+        "switch": (
+            partial(switch.measure, operations=options.operations),
+            switch.count_steps(sizes, rounds),
+        ),
+        "requests": (
+            partial(requests.measure, seconds=options.seconds, delays=options.delays),
+            requests.count_steps(sizes, rounds, options.delays),
+        ),
+    }[benchmark]
+    task = progress.add_task(benchmark, total=steps)
     with spinner.spinning() as spinners:
         if not spinners:
             progress.console.print("The cores are not kept awake here: it will be noisy.")
-        if benchmark == "switch":
-            found = switch.measure(
-                sizes, rounds=rounds, operations=options.operations, progress=step
-            )
-        else:
-            found = requests.measure(sizes, rounds=rounds, seconds=options.seconds, progress=step)
-        return list(found)
+        return list(measure(sizes, rounds=rounds, progress=partial(progress.advance, task)))
+
+
+def _warn_if_busy(errors: Console) -> None:
+    load = os.getloadavg()[0]
+    if load > (os.cpu_count() or 1) / 4:
+        errors.print(f"Something else is at work here (load {load:.1f}): it will be noisy.")
 
 
 def _progress(errors: Console) -> Progress:

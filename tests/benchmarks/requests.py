@@ -65,17 +65,16 @@ def require_wrk() -> str:
     return program
 
 
-def count_steps(sizes: Sequence[int], rounds: int) -> int:
-    return len(DELAYS) * len(sizes) * (1 + len(ENDPOINTS) * rounds)
+def count_steps(sizes: Sequence[int], rounds: int, delays: Sequence[str]) -> int:
+    return len(delays) * len(sizes) * (1 + len(ENDPOINTS) * rounds)
 
 
 def measure(
-    sizes: Sequence[int], *, rounds: int, seconds: float, progress: Progress
+    sizes: Sequence[int], *, rounds: int, seconds: int, delays: Sequence[str], progress: Progress
 ) -> Iterator[Samples]:
     """Yield what was measured, `seconds` long for each system in each round."""
-    require_wrk()
-    for delay, latency in DELAYS.items():
-        with _served(sizes, latency, progress) as sites:
+    for delay in delays:
+        with _served(sizes, DELAYS[delay], progress) as sites:
             for endpoint, path in ENDPOINTS.items():
                 yield from _measure(
                     sites,
@@ -93,7 +92,7 @@ def _measure(
     path: str,
     name: str,
     rounds: int,
-    seconds: float,
+    seconds: int,
     progress: Progress,
 ) -> Iterator[Samples]:
     sizes = sorted({site.size for site in sites})
@@ -126,14 +125,14 @@ def _counting(site: Site, samples: Samples) -> Iterator[None]:
     samples.proxy_load[site.system.key] = max(share, samples.proxy_load.get(site.system.key, 0))
 
 
-def _ask(site: Site, path: str, seconds: float) -> dict[str, float]:
+def _ask(site: Site, path: str, seconds: int) -> dict[str, float]:
     """Let wrk ask for `path` at all tenants of the site."""
     said = subprocess.run(
         [
             require_wrk(),
             "--threads=2",
             f"--connections={CONNECTIONS}",
-            f"--duration={max(1, round(seconds))}s",
+            f"--duration={seconds}s",
             "--script=tests/benchmarks/hosts.lua",
             f"http://{HOST}:{site.port}",
             "--",

@@ -1,0 +1,109 @@
+"""The benchmarks run to their end, count what can be counted, and leave nothing behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from tests.benchmarks import requests, switch
+from tests.benchmarks.children import ROOT
+from tests.benchmarks.systems import ALL, WITH_DJANGO
+from tests.fixtures import servers
+
+Rows = list[dict[str, Any]]
+KEYS = ["metric", "size", "unit", "ours", "plain_django", "django_tenants", "limit"]
+
+SMALLEST = ("--sizes=2", "--rounds=1", "--operations=0.05", "--seconds=1")
+
+
+@pytest.fixture
+def measure(tmp_path: Path) -> Callable[..., Rows]:
+    """A function that runs a benchmark as `make bench` does, and returns its rows."""
+
+    def measure(benchmark: str, *options: str) -> Rows:
+        command = [sys.executable, "-m", "tests.benchmarks", benchmark, f"--folder={tmp_path}"]
+        done = subprocess.run(
+            [*command, *SMALLEST, *options], cwd=ROOT, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        rows: Rows = json.loads((tmp_path / f"{benchmark}.json").read_text())
+        return rows
+
+    return measure
+
+
+def value_of(rows: Rows, metric: str) -> dict[str, Any]:
+    (row,) = [row for row in rows if row["metric"] == metric]
+    return row
+
+
+def list_left_behind() -> list[str]:
+    """Return the databases and roles of the server that only a benchmark makes."""
+    left = f"bench_{servers.database_name()}"
+    with psycopg.connect(os.environ["DATABASE_SUPERUSER_URL"]) as server:
+        found = server.execute(
+            "SELECT rolname FROM pg_catalog.pg_roles WHERE starts_with(rolname, %(left)s) "
+            "UNION ALL "
+            "SELECT datname FROM pg_catalog.pg_database WHERE datname = %(left)s",
+            {"left": left},
+        )
+        return [name for (name,) in found]
+
+
+class TestSwitch:
+    def test_counts_round_trips_and_leaves_no_value_out(self, measure: Callable[..., Rows]):
+        """
+        As many round trips as plain Django, however many queries, also through a pooler.
+        """
+        rows = measure("switch")
+
+        assert {row["metric"] for row in rows} == {
+            f"{kind}_{operation}_{route}"
+            for kind in ("query", "round_trips")
+            for operation in switch.OPERATIONS
+            for route in switch.ROUTES
+        }
+        assert all(list(row) == KEYS for row in rows)
+        assert all(row[system.key] > 0 for row in rows for system in ALL)
+        for route in switch.ROUTES:
+            for operation, trips, of_stock in (
+                ("autocommit", 1, 2),
+                ("atomic_1", 3, 4),
+                ("atomic_5", 7, 12),
+            ):
+                row = value_of(rows, f"round_trips_{operation}_{route}")
+                assert (row["ours"], row["plain_django"], row["limit"]) == (trips,) * 3
+                assert row["django_tenants"] == of_stock
+        assert list_left_behind() == []
+
+
+class TestRequests:
+    @pytest.mark.slow
+    @pytest.mark.skipif(
+        shutil.which("wrk") is None, reason="wrk is not installed; on Debian: apt-get install wrk"
+    )
+    def test_are_answered_by_every_system(self, measure: Callable[..., Rows]):
+        """
+        Each thread answered for both tenants with their own rows, and wrk saw no error: with
+        either there would be no rows here.
+        """
+        rows = measure("requests", "--delays=1ms")
+
+        assert {row["metric"] for row in rows} == {
+            f"{kind}_{endpoint}_1ms"
+            for kind in ("rps", "p50", "p99")
+            for endpoint in requests.ENDPOINTS
+        }
+        assert all(list(row) == KEYS for row in rows)
+        assert all(row[system.key] > 0 for row in rows for system in WITH_DJANGO)
+        assert all(row["limit"] is None for row in rows)
+        assert list_left_behind() == []
