@@ -12,8 +12,7 @@ entered on purpose, for what belongs to no tenant. *Tenant*: working for one.
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from dataclasses import dataclass
 from enum import Enum
 from functools import wraps
@@ -55,7 +54,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Activation:
     """
     One act of saying who is active. Compared by identity: the transaction remembers
@@ -104,8 +103,7 @@ def is_tenant_active() -> bool:
     return isinstance(get_current(), ActiveTenant)
 
 
-@contextmanager
-def override(target: Target | None, *, in_transaction: bool = False) -> Iterator[None]:
+class override:  # as in django.utils.timezone
     """
     Work for `target` inside the block, then for whoever was active before.
 
@@ -113,12 +111,22 @@ def override(target: Target | None, *, in_transaction: bool = False) -> Iterator
     bound to its tenant, and a statement for another raises TenantChangedInTransaction,
     unless `in_transaction` says that this is meant.
     """
-    outer = _activation.get()
-    token = _activation.set(Activation(target, in_transaction, outer) if target else None)
-    try:
-        yield
-    finally:
-        _activation.reset(token)
+
+    __slots__ = ("_in_transaction", "_target", "_token")
+
+    _token: Token[Activation | None]
+
+    def __init__(self, target: Target | None, *, in_transaction: bool = False) -> None:
+        self._target = target
+        self._in_transaction = in_transaction
+
+    def __enter__(self) -> None:
+        outer = _activation.get()
+        entered = Activation(self._target, self._in_transaction, outer) if self._target else None
+        self._token = _activation.set(entered)
+
+    def __exit__(self, *exc_info: object) -> None:
+        _activation.reset(self._token)
 
 
 def is_same(one: Target, other: Target) -> bool:

@@ -24,9 +24,9 @@ __all__ = [
 class _Asking:
     """Mixed into each compiler; a subquery has one of its own and is asked about too."""
 
-    def __init__(self, query: Any, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, query: Any, connection: Any, using: Any, elide_empty: bool = True) -> None:
         ownership.check_query(query)
-        super().__init__(query, *args, **kwargs)  # type: ignore[call-arg]  # mixin
+        super().__init__(query, connection, using, elide_empty)  # type: ignore[call-arg]  # mixin
 
 
 class SQLCompiler(_Asking, postgresql.SQLCompiler):
@@ -34,10 +34,10 @@ class SQLCompiler(_Asking, postgresql.SQLCompiler):
 
 
 class SQLInsertCompiler(_Asking, postgresql.SQLInsertCompiler):
-    def __init__(self, query: Any, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, query: Any, connection: Any, using: Any, elide_empty: bool = True) -> None:
         for instance in query.objs:
             ownership.check(instance)
-        super().__init__(query, *args, **kwargs)
+        super().__init__(query, connection, using, elide_empty)
 
 
 class SQLDeleteCompiler(_Asking, postgresql.SQLDeleteCompiler):
