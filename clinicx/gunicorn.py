@@ -55,7 +55,6 @@ def post_worker_init(worker: _Any) -> None:
     from django.db import OperationalError
 
     while worker.alive and worker.is_parent_alive():
-        worker.notify()
         try:
             faults = _list_faults()
         except OperationalError as error:

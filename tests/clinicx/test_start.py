@@ -67,7 +67,7 @@ def start(django_db_setup: None, tmp_path: Path) -> Iterator[Callable[[dict[str,
     """A function that starts gunicorn with production's settings and these variables."""
     pods: list[Pod] = []
 
-    def start(variables: dict[str, str], *arguments: str) -> Pod:
+    def start(variables: dict[str, str]) -> Pod:
         name = servers.database_name()
         complete = {
             # A pod that serves pages has no address of the owner.
@@ -78,7 +78,7 @@ def start(django_db_setup: None, tmp_path: Path) -> Iterator[Callable[[dict[str,
             **variables,
         }
         port, log = ports.pick(preferred=0), tmp_path / "log"
-        options = ["--config=python:clinicx.gunicorn", f"--bind=127.0.0.1:{port}", *arguments]
+        options = ["--config=python:clinicx.gunicorn", f"--bind=127.0.0.1:{port}"]
         with log.open("wb") as output:
             process = subprocess.Popen(
                 [sys.executable, "-m", "gunicorn", *options, "clinicx.wsgi:application"],
@@ -177,14 +177,6 @@ class TestPodWithoutPostgresql:
         assert not answered_before
         assert time.monotonic() - came_back_at < 10
         assert pod.ask("elm.clinicx.example") == 401
-
-    @pytest.mark.slow
-    def test_waits_for_longer_than_a_worker_may_be_silent(self, start: Callable[..., Pod]) -> None:
-        pod = start({"DATABASE_URL": "postgres://x:x@127.0.0.1:1/x"}, "--timeout=8", "--workers=1")
-
-        pod.wait_until(lambda: pod.said.count("Waiting for PostgreSQL") > 10)
-
-        assert "WORKER TIMEOUT" not in pod.said
 
     def test_ends_when_it_is_told_to(self, start: Callable[[dict[str, str]], Pod]) -> None:
         pod = start({"DATABASE_URL": "postgres://x:x@127.0.0.1:1/x"})
