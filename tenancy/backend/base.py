@@ -24,6 +24,7 @@ from django_tenants.postgresql_backend import base as django_tenants_backend
 
 from tenancy import context, roles, schemas
 from tenancy.backend.driver import Binding, BoundConnection, BoundCursor, BoundServerCursor
+from tenancy.backend.schema import DatabaseSchemaEditor
 from tenancy.conf import settings
 from tenancy.context import ActiveTenant, Target
 from tenancy.names import PUBLIC_SCHEMA
@@ -49,6 +50,7 @@ class DatabaseWrapper(django_tenants_backend.DatabaseWrapper):  # type: ignore[m
     """
 
     Database = _Driver()
+    SchemaEditorClass = DatabaseSchemaEditor
 
     def __init__(self, settings_dict: dict[str, Any], alias: str = "default") -> None:
         # Not django-tenants' own __init__: it puts the connection into "public",
