@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import psycopg
 import pytest
-from django.db import connection
 
 from tenancy import context
 from tenancy.models import Organization
@@ -34,20 +33,6 @@ def bare_login(database: str) -> Iterator[psycopg.Connection[Any]]:
     """The application's login as it is before anybody says for whom it works."""
     with psycopg.connect(servers.database_url(database, "app"), autocommit=True) as server:
         yield server
-
-
-@pytest.fixture
-def wire(committed: None, superuser: psycopg.Connection[Any]) -> Callable[[], Any]:
-    """A function that returns when our connection last said anything, as the server saw it."""
-    with context.override(context.PLATFORM):
-        connection.ensure_connection()
-    question = "SELECT state_change FROM pg_catalog.pg_stat_activity WHERE pid = %s"
-
-    def last_heard() -> Any:
-        pid = connection.connection.info.backend_pid
-        return superuser.execute(question, [pid]).fetchone()
-
-    return last_heard
 
 
 @pytest.fixture

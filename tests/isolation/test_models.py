@@ -11,7 +11,6 @@ from django.db import IntegrityError, ProgrammingError, connection, models, tran
 
 from tenancy import context, router
 from tenancy.context import Target
-from tenancy.errors import NoActiveTenant
 from tenancy.models import Organization
 from tests.isolation.rows import World, snapshot
 from tests.isolation.verdicts import INSUFFICIENT_PRIVILEGE, sqlstate_of
@@ -217,91 +216,3 @@ class TestQualifiedName:
 def _select(table: str, manner: str = "autocommit") -> None:
     with MANNERS[manner](), connection.cursor() as cursor:
         cursor.execute(f"SELECT * FROM {table}")
-
-
-def _copy(model: type[models.Model]) -> None:
-    with connection.cursor() as cursor, cursor.copy(f'COPY "{model._meta.db_table}" TO STDOUT'):
-        pass
-
-
-def _raw_cursor(model: type[models.Model]) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(f'SELECT * FROM "{model._meta.db_table}"')
-
-
-def _stream(model: type[models.Model]) -> None:
-    with connection.cursor() as cursor:
-        list(cursor.stream(f'SELECT * FROM "{model._meta.db_table}"'))
-
-
-def _executemany(model: type[models.Model]) -> None:
-    with connection.cursor() as cursor:
-        cursor.executemany(f'SELECT %s FROM "{model._meta.db_table}"', [[1], [2]])
-
-
-@transaction.atomic
-def _atomic(model: type[models.Model]) -> None:
-    list(model._base_manager.all())
-
-
-@transaction.atomic
-def _savepoint(model: type[models.Model]) -> None:
-    with transaction.atomic():
-        list(model._base_manager.all())
-
-
-@transaction.atomic
-def _locked(model: type[models.Model]) -> None:
-    list(model._base_manager.select_for_update())
-
-
-WAYS: dict[str, Callable[[type[models.Model]], Any]] = {
-    "all": lambda model: list(model._base_manager.all()),
-    "iterator": lambda model: list(model._base_manager.iterator()),
-    "count": lambda model: model._base_manager.count(),
-    "exists": lambda model: model._base_manager.exists(),
-    "aggregate": lambda model: model._base_manager.aggregate(models.Count("pk")),
-    "raw": lambda model: list(model._base_manager.raw(f'SELECT * FROM "{model._meta.db_table}"')),
-    "explain": lambda model: model._base_manager.all().explain(),
-    # Past a model's own save(), which may refuse an empty row before it asks for SQL.
-    "save": lambda model: models.Model.save(model(), force_insert=True),
-    "bulk_create": lambda model: model._base_manager.bulk_create([model()]),
-    "update": lambda model: model._base_manager.update(
-        **{model._meta.concrete_fields[-1].name: None}
-    ),
-    "delete": lambda model: model._base_manager.all().delete(),
-    "refresh": lambda model: model(pk=1).refresh_from_db(),
-    "select_for_update": _locked,
-    "atomic": _atomic,
-    "savepoint": _savepoint,
-    "raw cursor": _raw_cursor,
-    "executemany": _executemany,
-    "stream": _stream,
-    "copy": _copy,
-    "owner's address": lambda model: list(model._base_manager.using("ddl")),
-}
-
-
-class TestNobody:
-    @pytest.mark.parametrize("way", WAYS)
-    @each("model", router.list_models(shared=True, tenants=True))
-    def test_is_active_so_nothing_is_sent(
-        self, model: type[models.Model], way: str, wire: Callable[[], Any]
-    ):
-        heard = wire()
-
-        with pytest.raises(NoActiveTenant):
-            WAYS[way](model)
-
-        assert wire() == heard
-
-    def test_is_noticed_when_something_is_sent(self, wire: Callable[[], Any], elm: Organization):
-        """
-        What the test above asks the server would have told it of a single statement.
-        """
-        heard = wire()
-
-        with at(elm):
-            _select("pg_catalog.pg_class")
-
-        assert wire() != heard
