@@ -50,7 +50,8 @@ def post_worker_init(worker: _Any) -> None:
 
     Where PostgreSQL does not answer, wait. To go on would be to serve unasked, and to end
     would be restarted ever more rarely, and stay away for minutes after it is back. A pod
-    that waits answers nothing, so that it is not ready, and is there a second after.
+    that waits answers nothing, so that it is not ready, and is there a second after. It
+    needs no heartbeat: gunicorn counts a worker's silence from its first one.
     """
     from django.db import OperationalError
 
