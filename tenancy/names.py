@@ -8,6 +8,7 @@ names can mean one schema: every name is measured in bytes before it is used.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 import idna
 
@@ -65,6 +66,7 @@ def check_identifier(name: str) -> str:
     return name
 
 
+@lru_cache(maxsize=4096)
 def canonical_host(host: str) -> str:
     """
     Return `host` as it is stored and compared: no port, no trailing dot, lower case, A-labels.

@@ -3,12 +3,14 @@ Whose host is this?
 
 A resolver is a function `(host) -> Organization | None`; TENANCY_RESOLVERS names them in
 the order in which they are asked. What they find is remembered in the cache, also that
-they found nothing, and forgotten when an organization or a domain changes.
+they found nothing, and forgotten when an organization or a domain changes. What was found
+a moment ago this process knows by itself.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from time import monotonic
 from typing import Any, TypeAlias
 
 from django.core.cache import cache
@@ -25,6 +27,10 @@ Resolver: TypeAlias = Callable[[str], Organization | None]
 
 FIELDS = ("id", "schema_name", "slug", "name", "created_at")
 
+# What this process found, by host, and until when it believes it. Hosts at which nobody
+# answers are not kept: anybody can make them up.
+_found: dict[str, tuple[float, dict[str, Any]]] = {}
+
 
 def resolve(request: HttpRequest) -> Organization | None:
     """
@@ -39,11 +45,10 @@ def resolve(request: HttpRequest) -> Organization | None:
         raise TenantNotFound(str(error)) from error
     if host == settings.BASE_DOMAIN:
         return None
-    with context.override(context.PLATFORM):
-        organization = _remembered(host)
-    if organization is None:
+    facts = _known(host)
+    if not facts:
         raise TenantNotFound(f"No organization answers at {host!r}.")
-    return organization
+    return _from_facts(facts)
 
 
 def subdomain(host: str) -> Organization | None:
@@ -61,14 +66,26 @@ def custom_domain(host: str) -> Organization | None:
     return found
 
 
-def _remembered(host: str) -> Organization | None:
+def _known(host: str) -> dict[str, Any]:
+    """Return the facts of the organization at `host`, or an empty dictionary."""
+    until, facts = _found.get(host, (0.0, {}))
+    if until > monotonic():
+        return facts
+    with context.override(context.PLATFORM):
+        facts = _remembered(host)
+    if facts:
+        _found[host] = monotonic() + settings.RESOLVER_MEMORY.total_seconds(), facts
+    return facts
+
+
+def _remembered(host: str) -> dict[str, Any]:
     key = _key(host)
-    facts = cache.get(key)
+    facts: dict[str, Any] | None = cache.get(key)
     if facts is None:
         organization = _ask(host)
         facts = {field: getattr(organization, field) for field in FIELDS} if organization else {}
         cache.set(key, facts, timeout=settings.RESOLVER_TTL.total_seconds())
-    return _from_facts(facts) if facts else None
+    return facts
 
 
 def _from_facts(facts: dict[str, Any]) -> Organization:
@@ -95,10 +112,17 @@ def forget(hosts: list[str], *, using: str | None = None) -> None:
     keys = [_key(host) for host in hosts]
 
     def delete() -> None:
+        for host in hosts:
+            _found.pop(host, None)
         with context.override(context.PLATFORM):
             cache.delete_many(keys)
 
     transaction.on_commit(delete, using=using)
+
+
+def forget_all() -> None:
+    """Ask the cache again for every host, in this process."""
+    _found.clear()
 
 
 def forget_organization(

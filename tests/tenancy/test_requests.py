@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -67,6 +68,37 @@ class TestResolve:
             assert resolve() == first
 
         assert len(captured) == 0
+
+    def test_asks_not_even_the_cache_for_a_moment(
+        self, on_platform: None, elm: Organization, settings: Any
+    ) -> None:
+        """
+        Each process believes for some seconds what it found; that nobody answers it asks again.
+        """
+        resolvers.resolve(request("elm.localhost"))
+        with pytest.raises(TenantNotFound):
+            resolvers.resolve(request("ash.localhost"))
+        Organization.objects.filter(pk=elm.pk).update(slug="ash")
+        with context.override(context.PLATFORM):
+            cache.clear()
+
+        assert resolvers.resolve(request("elm.localhost")) == elm
+        assert resolvers.resolve(request("ash.localhost")) == elm
+        resolvers.forget_all()
+        with pytest.raises(TenantNotFound):
+            resolvers.resolve(request("elm.localhost"))
+
+    def test_asks_the_cache_each_time_when_told_so(
+        self, on_platform: None, elm: Organization, settings: Any
+    ) -> None:
+        settings.TENANCY_RESOLVER_MEMORY = timedelta(0)
+        resolvers.resolve(request("elm.localhost"))
+        Organization.objects.filter(pk=elm.pk).update(slug="ash")
+        with context.override(context.PLATFORM):
+            cache.clear()
+
+        with pytest.raises(TenantNotFound):
+            resolvers.resolve(request("elm.localhost"))
 
     def test_ignores_forwarded_headers(
         self, on_platform: None, elm: Organization, oak: Organization
