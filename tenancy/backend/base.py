@@ -65,7 +65,7 @@ class DatabaseWrapper(django_tenants_backend.DatabaseWrapper):  # type: ignore[m
             raise ImproperlyConfigured(
                 f"DATABASES[{alias!r}]['OPTIONS']['server_side_binding'] must not be True: the "
                 "extended protocol takes one statement in a message, and a binding needs two "
-                "more. Remove it."
+                "more. Remove it (tenancy.E010)."
             )
         if pool := settings_dict["OPTIONS"].get("pool"):
             pool = {} if pool is True else pool
