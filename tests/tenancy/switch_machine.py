@@ -17,12 +17,7 @@ import psycopg
 import pytest
 from django.db import DataError, InternalError, connection, transaction
 from hypothesis import strategies as st
-from hypothesis.stateful import (
-    RuleBasedStateMachine,
-    invariant,
-    precondition,
-    rule,
-)
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from psycopg import sql
 from psycopg.pq import TransactionStatus
 

@@ -19,9 +19,7 @@ import psycopg
 import pytest
 from django.db import connection, connections
 from hypothesis import HealthCheck, Phase, settings
-from hypothesis.stateful import (
-    run_state_machine_as_test,
-)
+from hypothesis.stateful import run_state_machine_as_test
 
 from tenancy import context
 from tenancy.errors import TenantChangedInTransaction
@@ -135,6 +133,14 @@ class TestOneProgram:
         program.leave("well", looks=False)
 
         assert program.look() is None
+
+    def test_does_not_take_what_was_meant_once_for_meant_again(self, program: Switch) -> None:
+        program.enter_override("elm", is_meant=False, looks=False)
+        program.enter_atomic(looks=True)
+        program.read(raw, "oak", is_meant=True, is_async=False, looks=False)
+        program.enter_override("oak", is_meant=False, looks=False)
+
+        assert program.look() is TenantChangedInTransaction
 
     def test_sends_many_rows_after_a_change_that_was_meant(self, program: Switch) -> None:
         program.enter_override("elm", is_meant=False, looks=False)
