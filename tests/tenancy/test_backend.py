@@ -387,23 +387,6 @@ class TestOtherProtocols:
             DatabaseWrapper(settings)
 
 
-class TestPool:
-    def test_connections_are_bound_too(self, elm_is_active: Organization) -> None:
-        settings = {
-            **connection.settings_dict,
-            "CONN_MAX_AGE": 0,
-            "OPTIONS": {"pool": {"min_size": 1, "max_size": 2}},
-        }
-        wrapper = DatabaseWrapper(settings, alias="default")
-        try:
-            with wrapper.cursor() as cursor:
-                cursor.execute(WHERE)
-                assert cursor.fetchone() == expected(elm_is_active)
-        finally:
-            wrapper.close()
-            wrapper.close_pool()  # the pool belongs to the alias: the next test wants none
-
-
 class TestDjangoTenantsVocabulary:
     def test_schema_name_is_the_active_tenants(self, elm_is_active: Organization) -> None:
         assert connection.schema_name == elm_is_active.schema_name
