@@ -137,7 +137,7 @@ class TestOneProgram:
     def test_does_not_take_what_was_meant_once_for_meant_again(self, program: Switch) -> None:
         program.enter_override("elm", is_meant=False, looks=False)
         program.enter_atomic(looks=True)
-        program.read(raw, "oak", is_meant=True, is_async=False, looks=False)
+        program.read(raw, "oak", is_meant=True, is_async=False, looks=True)
         program.enter_override("oak", is_meant=False, looks=False)
 
         assert program.look() is TenantChangedInTransaction
