@@ -16,13 +16,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.benchmarks.errors import ChildEnded
+
 ROOT = Path(__file__).resolve().parents[2]
 
 Answer = dict[str, Any]
-
-
-class ChildEnded(Exception):
-    """A process of the benchmark ended before it was told to; what it said is above."""
 
 
 class Child:

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.benchmarks import children, proxy, stage, systems
+from tests.benchmarks.errors import UnableToMeasure, WrongRows
 from tests.benchmarks.names import PATIENT, REHEARSAL
 from tests.benchmarks.proxy import Delay
 from tests.benchmarks.samples import Samples
@@ -39,10 +40,6 @@ DELAYS = {"0ms": 0.0, "1ms": 0.001}
 PATIENCE_SECONDS = 120
 
 Progress = Callable[[], None]
-
-
-class UnableToMeasure(Exception):
-    """Something that a benchmark needs is missing, or does not work as it must."""
 
 
 @dataclass(frozen=True)
@@ -208,7 +205,7 @@ def _rehearse(site: Site) -> None:
     """
     Have every thread of every worker serve every tenant once, and look at the answers.
 
-    Raise UnableToMeasure if an answer was not of the tenant that was asked.
+    Raise WrongRows if an answer was not of the tenant that was asked.
     """
     threads: set[str] = set()
     deadline = time.monotonic() + PATIENCE_SECONDS
@@ -218,7 +215,7 @@ def _rehearse(site: Site) -> None:
                 raise UnableToMeasure(f"{site.system.title}: a thread never got a request.")
             for answer in pool.map(_ask_to_rehearse, [site] * CONNECTIONS):
                 if answer["wrong"]:
-                    raise UnableToMeasure("\n".join([site.system.title, *answer["wrong"][:10]]))
+                    raise WrongRows("\n".join([site.system.title, *answer["wrong"][:10]]))
                 threads.add(answer["thread"])
 
 

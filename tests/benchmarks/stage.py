@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 from zlib import crc32
@@ -22,8 +22,10 @@ from django.db import connections, transaction
 from psycopg import sql
 
 from clinicx import local
+from clinicx.local import state
 from tenancy import roles
 from tests.benchmarks import children, names, systems
+from tests.benchmarks.errors import UnableToMeasure
 from tests.fixtures import servers
 
 # The servers of the benchmarks have a folder of their own below var/: what was measured
@@ -60,16 +62,24 @@ def servers_running() -> Iterator[None]:
 
     With DATABASE_SUPERUSER_URL and REDIS_URL set, those are used, as by the tests.
     """
-    is_ours = not {"DATABASE_SUPERUSER_URL", "REDIS_URL"} <= os.environ.keys()
-    try:
-        if is_ours:
+    with ExitStack() as stack:
+        if not {"DATABASE_SUPERUSER_URL", "REDIS_URL"} <= os.environ.keys():
+            stack.enter_context(_alone())
+            stack.callback(local.stop_servers, STACK)
             os.environ.update(local.ensure_servers(STACK))
         number = crc32(servers.database_name().encode()) % servers.LIVE_REDIS_DATABASE
         os.environ["REDIS_URL"] = servers.redis_url(number)
         yield
-    finally:
-        if is_ours:
-            local.stop_servers(STACK)
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Two at once would measure each other, and the first to end would stop both's servers."""
+    folder = state.prepare(state.folder_of(STACK)).folder
+    with state.lock(folder, "bench", wait=False) as is_alone:
+        if not is_alone:
+            raise UnableToMeasure("Another benchmark is running in this folder; wait for its end.")
+        yield
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from django.db import connection, transaction
 
 from tests.benchmarks import children, names
 from tests.benchmarks.children import Answer
+from tests.benchmarks.errors import WrongRows
 from tests.benchmarks.names import PATIENT
 from tests.benchmarks.systems import LIMIT, OURS, PLAIN, STOCK
 
@@ -154,10 +155,6 @@ class Limit:
 
 
 WORKERS = {OURS.key: Ours, PLAIN.key: Plain, STOCK.key: Stock, LIMIT.key: Limit}
-
-
-class WrongRows(Exception):
-    """Another tenant's rows came back: what such a system costs is of no interest."""
 
 
 class Bench:
