@@ -70,6 +70,8 @@ class DatabaseWrapper(django_tenants_backend.DatabaseWrapper):  # type: ignore[m
         if pool := settings_dict["OPTIONS"].get("pool"):
             pool = {} if pool is True else pool
             settings_dict["OPTIONS"]["pool"] = {**pool, "connection_class": BoundConnection}
+            # The pool's own check sends a query at each checkout; ours sends nothing.
+            settings_dict["CONN_HEALTH_CHECKS"] = False
         self.ops.compiler_module = "tenancy.backend.compiler"
         # A cursor WITH HOLD stays on the server's session, where behind a pooler
         # the next client would read it.
@@ -153,7 +155,6 @@ class DatabaseWrapper(django_tenants_backend.DatabaseWrapper):  # type: ignore[m
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
         connection = super().get_new_connection(conn_params)
         while self.pool and not connection.is_alive():
-            # The pool's own check of a connection would send a query at each checkout.
             connection.close()
             self.pool.putconn(connection)
             connection = super().get_new_connection(conn_params)

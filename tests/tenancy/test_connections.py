@@ -85,7 +85,11 @@ class TestPool:
     def test_sends_nothing_at_a_checkout(
         self, default_with: Callable[..., DatabaseWrapper], elm_is_active: Organization
     ) -> None:
-        default_with(CONN_MAX_AGE=0, OPTIONS={"pool": {"min_size": 1, "max_size": 1}})
+        default_with(
+            CONN_MAX_AGE=0,
+            CONN_HEALTH_CHECKS=True,
+            OPTIONS={"pool": {"min_size": 1, "max_size": 1}},
+        )
         where()
 
         driver = connection.connection
@@ -228,7 +232,7 @@ class TestError:
         assert told[0] == told[1]
 
     def test_without_a_position_is_left_alone(self, elm_is_active: Organization) -> None:
-        with pytest.raises(DatabaseError, match="^division by zero$"):
+        with pytest.raises(DatabaseError, match=r"^division by zero$"):
             self._execute("SELECT 1 / 0")
 
     def test_in_the_binding_is_told_as_it_is(self, committed: None) -> None:
