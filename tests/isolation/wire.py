@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from django.db import connections
-from psycopg.pq import Trace
+from psycopg.pq import ConnStatus, Trace
 
 # The length of a message comes before its kind; SQL of several lines is written as it is.
 MESSAGE = re.compile(r"^F\t\d+\t(\w+)(.*?)(?=^[FB]\t\d+\t|\Z)", re.MULTILINE | re.DOTALL)
@@ -27,12 +27,16 @@ class Message(NamedTuple):
 class Tap:
     """What has gone out since the tap was put in."""
 
-    def __init__(self) -> None:
-        self.file = os.memfd_create("trace")
+    def __init__(self, file: int) -> None:
+        self._file = file
+        self._trace: str | None = None
+
+    def close(self) -> None:
+        self._trace = self._read()
 
     @property
     def sent(self) -> list[Message]:
-        trace = os.pread(self.file, os.fstat(self.file).st_size, 0).decode()
+        trace = self._read() if self._trace is None else self._trace
         return [Message(kind, text.strip()) for kind, text in MESSAGE.findall(trace)]
 
     @property
@@ -40,19 +44,24 @@ class Tap:
         """The messages that carry SQL, which is quoted as a whole."""
         return [text for kind, text in self.sent if kind in ("Query", "Parse")]
 
+    def _read(self) -> str:
+        return os.pread(self._file, os.fstat(self._file).st_size, 0).decode()
+
 
 @contextmanager
 def tapped(*aliases: str) -> Iterator[Tap]:
     """Listen to this thread's connections at `aliases` inside the block; open them first."""
-    tap = Tap()
+    file = os.memfd_create("trace")
+    tap = Tap(file)
     taps = [connections[alias].connection.pgconn for alias in aliases or ("default",)]
     for pgconn in taps:
-        pgconn.trace(tap.file)
+        pgconn.trace(file)
         pgconn.set_trace_flags(Trace.SUPPRESS_TIMESTAMPS)
     try:
         yield tap
     finally:
         for pgconn in taps:
-            if pgconn.status == 0:
+            if pgconn.status == ConnStatus.OK:
                 pgconn.untrace()
-        os.close(tap.file)
+        tap.close()
+        os.close(file)
