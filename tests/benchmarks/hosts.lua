@@ -1,9 +1,16 @@
 -- Asks for one path at each tenant's host in turn: wrk ... -- PATH SIZE
+-- Each thread asks at another of the ports in BENCH_PORTS.
 
 local threads = {}
+local ports = {}
+
+for port in string.gmatch(os.getenv("BENCH_PORTS"), "%d+") do
+   table.insert(ports, port)
+end
 
 function setup(thread)
    thread:set("offset", #threads)
+   thread.addr = wrk.lookup("127.0.0.1", ports[#threads % #ports + 1])[1]
    table.insert(threads, thread)
 end
 

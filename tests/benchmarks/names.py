@@ -1,5 +1,5 @@
 """
-What are the tenants, their hosts and their rows called, in every process alike?
+What are the tenants, their hosts and rows, and who serves them, in every process alike?
 """
 
 from __future__ import annotations
@@ -11,6 +11,9 @@ ROWS = 100
 # The patient who is asked for has the same key in every schema.
 PATIENT = UUID(int=1)
 REHEARSAL = "/rehearsal/"
+
+WORKERS = 2
+THREADS = 4
 
 
 def slug(number: int) -> str:

@@ -19,20 +19,19 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from tests.benchmarks import children, proxy, stage, systems
 from tests.benchmarks.errors import UnableToMeasure, WrongRows
-from tests.benchmarks.names import PATIENT, REHEARSAL
+from tests.benchmarks.names import PATIENT, REHEARSAL, THREADS, WORKERS
 from tests.benchmarks.proxy import Delay
 from tests.benchmarks.samples import Samples
 from tests.benchmarks.systems import System
 
 HOST = "127.0.0.1"
-# As `make run` serves ClinicX.
-WORKERS = 2
-THREADS = 4
-CONNECTIONS = 16
+# For each worker: twice as many as it has threads.
+CONNECTIONS = 8
 
 ENDPOINTS = {"list": "/patients/", "detail": f"/patients/{PATIENT}/"}
 # There and back.
@@ -44,11 +43,11 @@ Progress = Callable[[], None]
 
 @dataclass(frozen=True)
 class Site:
-    """One system, served for `size` tenants at `port`; `delay` is before its database."""
+    """One system, served for `size` tenants, with a port for each of its workers."""
 
     system: System
     size: int
-    port: int
+    ports: Sequence[int]
     delay: Delay | None
 
 
@@ -127,16 +126,18 @@ def _ask(site: Site, path: str, seconds: int) -> dict[str, float]:
     said = subprocess.run(
         [
             require_wrk(),
-            "--threads=2",
-            f"--connections={CONNECTIONS}",
+            # A thread of its own for each worker; the script leads it there.
+            f"--threads={WORKERS}",
+            f"--connections={WORKERS * CONNECTIONS}",
             f"--duration={seconds}s",
             "--script=tests/benchmarks/hosts.lua",
-            f"http://{HOST}:{site.port}",
+            f"http://{HOST}:{site.ports[0]}",
             "--",
             path,
             str(site.size),
         ],
         cwd=children.ROOT,
+        env=os.environ | {"BENCH_PORTS": " ".join(map(str, site.ports))},
         capture_output=True,
         text=True,
         check=True,
@@ -174,28 +175,28 @@ def _served(sizes: Sequence[int], latency: float, progress: Progress) -> Iterato
 
 
 @contextmanager
-def _gunicorn(system: System, database_port: int) -> Iterator[int]:
-    """Serve `system` until the block ends; yield at which port."""
-    with socket.create_server((HOST, 0), backlog=100) as listener:
+def _gunicorn(system: System, database_port: int) -> Iterator[Sequence[int]]:
+    """Serve `system` until the block ends; yield each worker's port."""
+    with ExitStack() as stack:
+        # It inherits the sockets: no port can be taken by somebody else meanwhile.
+        listeners = [
+            stack.enter_context(socket.create_server((HOST, 0), backlog=100))
+            for _ in range(WORKERS)
+        ]
+        descriptors = [listener.fileno() for listener in listeners]
         server = subprocess.Popen(
             [
                 *(sys.executable, "-m", "gunicorn", "tests.benchmarks.project.wsgi:application"),
-                # It inherits the socket: no port can be taken by somebody else meanwhile.
-                f"--bind=fd://{listener.fileno()}",
-                f"--workers={WORKERS}",
-                "--worker-class=gthread",
-                f"--threads={THREADS}",
-                "--log-level=warning",
-                "--no-control-socket",
-                f"--timeout={PATIENCE_SECONDS}",
+                "--config=python:tests.benchmarks.project.server",
+                *(f"--bind=fd://{descriptor}" for descriptor in descriptors),
             ],
             cwd=children.ROOT,
             env=os.environ | system.environment(port=database_port),
-            pass_fds=[listener.fileno()],
+            pass_fds=descriptors,
             start_new_session=True,
         )
         try:
-            yield listener.getsockname()[1]
+            yield [listener.getsockname()[1] for listener in listeners]
         finally:
             server.terminate()
             server.wait()
@@ -209,19 +210,20 @@ def _rehearse(site: Site) -> None:
     """
     threads: set[str] = set()
     deadline = time.monotonic() + PATIENCE_SECONDS
-    with ThreadPoolExecutor(CONNECTIONS) as pool:
+    ports = list(site.ports) * THREADS
+    with ThreadPoolExecutor(len(ports)) as pool:
         while len(threads) < WORKERS * THREADS:
             if time.monotonic() > deadline:
                 raise UnableToMeasure(f"{site.system.title}: a thread never got a request.")
-            for answer in pool.map(_ask_to_rehearse, [site] * CONNECTIONS):
+            for answer in pool.map(partial(_ask_to_rehearse, site), ports):
                 if answer["wrong"]:
                     raise WrongRows("\n".join([site.system.title, *answer["wrong"][:10]]))
                 threads.add(answer["thread"])
 
 
-def _ask_to_rehearse(site: Site) -> dict[str, Any]:
+def _ask_to_rehearse(site: Site, port: int) -> dict[str, Any]:
     owners = "first" if site.system == systems.PLAIN else "own"
-    address = f"http://{HOST}:{site.port}{REHEARSAL}?size={site.size}&owners={owners}"
+    address = f"http://{HOST}:{port}{REHEARSAL}?size={site.size}&owners={owners}"
     with urllib.request.urlopen(address, timeout=PATIENCE_SECONDS) as response:
         answer: dict[str, Any] = json.load(response)
     return answer
