@@ -82,6 +82,9 @@ class Switch(RuleBasedStateMachine):
         connection.savepoint_ids, connection.atomic_blocks = [], []
         for restart in (_reconnect_unless_idle, self.helper.submit(_reconnect_unless_idle).result):
             restart()
+        self._clear()
+
+    def _clear(self) -> None:
         for target in (self.elm, self.oak, PLATFORM):
             self.server.execute(sql.SQL(CLEAR).format(table=self.table(target)))
 
@@ -349,8 +352,12 @@ class Switch(RuleBasedStateMachine):
         self.the_connection_is_as_the_model_is()
         assert context.get_current() is None
         for target in (self.elm, self.oak, PLATFORM):
-            statement = sql.SQL(WRITTEN).format(table=self.table(target))
-            rows = self.server.execute(statement).fetchall()
             here = " ".join(self.place(target))
             wanted = {(key, here) for owner, key in self.committed if owner == target}
-            assert set(rows) == wanted
+            assert self.list_written(target) == wanted
+        self._clear()
+
+    def list_written(self, target: Target) -> set[tuple[str, str]]:
+        """Return each row of the target's with what it says of itself, read from outside."""
+        statement = sql.SQL(WRITTEN).format(table=self.table(target))
+        return set(self.server.execute(statement).fetchall())

@@ -13,20 +13,20 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import psycopg
 import pytest
-from django.db import connection, connections
+from django.db import connection, connections, transaction
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from tenancy import context
-from tenancy.errors import TenantChangedInTransaction
+from tenancy.errors import TenancyError, TenantChangedInTransaction
 from tenancy.models import Organization
 from tests.fixtures import servers
 from tests.fixtures.pgbouncer import PgBouncer
-from tests.tenancy.switch_machine import Switch
+from tests.tenancy.switch_machine import WRITE, Switch
 from tests.tenancy.switch_reads import raw
 
 EXAMPLES = int(os.environ.get("CLINICX_MACHINE_EXAMPLES", "0"))
@@ -90,8 +90,12 @@ class TestOneProgram:
     @pytest.fixture
     def program(self, machine: type[Switch]) -> Iterator[Switch]:
         program = machine()
-        yield program
-        program.teardown()
+        try:
+            yield program
+            program.teardown()
+        finally:
+            # One that fails leaves nothing to other tests.
+            machine().teardown()
 
     def test_knows_that_a_savepoint_by_hand_takes_a_binding_back(self, program: Switch) -> None:
         program.enter_override("elm", is_meant=False, looks=False)
@@ -155,3 +159,18 @@ class TestOneProgram:
         program.enter_atomic(looks=True)
 
         program.leave("well", looks=False)
+
+    def test_keeps_nothing_of_a_block_whose_end_was_refused(self, program: Switch) -> None:
+        """Somebody else is active when an inner block fails, so it cannot be undone alone."""
+        program.enter_override("elm", is_meant=False, looks=False)
+        program.enter_atomic(looks=True)
+        with suppress(TenancyError, ZeroDivisionError), transaction.atomic():
+            with connection.cursor() as cursor:
+                cursor.execute(WRITE, ["half"])
+            context.activate(program.oak)
+            raise ZeroDivisionError
+        context.activate(program.elm)
+
+        program.leave("well", looks=False)
+
+        assert program.list_written(program.elm) == set()
