@@ -207,9 +207,9 @@ class TestDjangoTenantsOwn:
         """
         outcome = run("stock", "stock", stock_clinics, seconds=CONTROL_SECONDS)
 
-        assert len(outcome.verdict.wrong_reads) > 100
-        assert len(outcome.verdict.wrong_writes) > 100
-        assert len(outcome.verdict.let_in) > 10
+        assert len(outcome.verdict.wrong_reads) > 20
+        assert len(outcome.verdict.wrong_writes) > 20
+        assert outcome.verdict.let_in
 
 
 FAULTS = (
