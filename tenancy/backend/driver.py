@@ -82,6 +82,7 @@ class BoundConnection(psycopg.Connection[Any]):
     _bindings: dict[tuple[str, str], None]
     _activations: set[Activation]
     _has_rebound = False
+    _is_block_bound = False
 
     def binding_to_send(self) -> Binding | None:
         """
@@ -90,7 +91,7 @@ class BoundConnection(psycopg.Connection[Any]):
         Raise NoActiveTenant when nobody is active, TenantChangedInTransaction when the
         open transaction is another's. Nothing has been sent in either case.
         """
-        if self.binder is None:
+        if self.binder is None or self._is_block_bound:
             return None
 
         status = self.pgconn.transaction_status
@@ -175,7 +176,7 @@ class BoundConnection(psycopg.Connection[Any]):
         COMMIT's silent ROLLBACK with success.
         """
         status = self.pgconn.transaction_status
-        if self._bound is None or status == IDLE or self._num_transactions or self._tpc:
+        if self.binder is None or status == IDLE or self._num_transactions or self._tpc:
             yield from super()._commit_gen()
             self._forget()
             return
@@ -185,6 +186,11 @@ class BoundConnection(psycopg.Connection[Any]):
                 "The transaction failed before and its error was swallowed: it was rolled back. "
                 "Let the error leave the atomic block, or put the statement in one of its own."
             )
+
+        if self._bound is None:
+            # Begun by hand, and nothing was done in it.
+            yield from super()._commit_gen()
+            return
 
         assertion = schemas.assert_bound_sql(tuple(self._bindings))
         results = yield from self._send_together(assertion + b"COMMIT")
@@ -239,7 +245,11 @@ class BoundConnection(psycopg.Connection[Any]):
         if not self._autocommit or self.pgconn.transaction_status != IDLE:
             self._run(self._start_query)
             self._run(self.bind_gen)
-            yield
+            self._is_block_bound = True
+            try:
+                yield
+            finally:
+                self._is_block_bound = False
             return
 
         try:

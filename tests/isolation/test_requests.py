@@ -147,6 +147,7 @@ class TestStream:
             told += [next(elms), str(context.get_current()), next(oaks)]
 
         assert told == [b"one ", "None", b"one ", b"two ", "None", b"two "]
+        assert [*elms, *oaks] == []
 
     def test_of_an_async_view_works_for_the_clinic(self, elm: Organization):
         async def ask() -> bytes:
