@@ -62,6 +62,7 @@ class Outcome:
     def counts(self) -> dict[str, int]:
         return {
             "writes acknowledged": self.told.count(Event.KEPT),
+            "rows in them": sum(len(each.marks) for each in self.told.attempts.values()),
             "writes rolled back": self.told.count(Event.UNDONE),
             "writes uncertain": self.told.count(Event.UNCERTAIN),
             "writes uncertain and there": self.verdict.uncertain_present,
