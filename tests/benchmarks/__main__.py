@@ -117,7 +117,7 @@ def _progress(errors: Console) -> Progress:
 
 def _wide_console() -> Console:
     """The table is wider than the 80 columns that a pipe is said to have."""
-    return Console() if sys.stdout.isatty() else Console(width=150)
+    return Console() if sys.stdout.isatty() else Console(width=160)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

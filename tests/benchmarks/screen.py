@@ -12,20 +12,18 @@ from rich.table import Table
 from tests.benchmarks import systems, targets
 from tests.benchmarks.samples import Samples
 from tests.benchmarks.systems import OURS, PLAIN, STOCK
+from tests.benchmarks.targets import Verdict
 
 
 def show(console: Console, benchmark: str, measured: Sequence[Samples]) -> None:
     """Print what was measured, and which targets were met."""
-    console.print(_table(benchmark, measured))
+    verdicts = list(targets.judge(measured))
+    console.print(_table(benchmark, measured, verdicts))
     for line in _list_notes(measured):
         console.print(line)
-    verdicts = list(targets.judge(measured))
     missed = [verdict for verdict in verdicts if not verdict.is_met]
     for verdict in missed:
-        bound = "at least" if verdict.is_least else "at most"
-        console.print(
-            f"[red]missed[/]  {verdict.sentence}: {verdict.ratio:.3f}, {bound} {verdict.target}"
-        )
+        console.print(f"[red]missed[/]  {verdict}")
     console.print(f"[green]met[/]     {len(verdicts) - len(missed)} of {len(verdicts)} targets\n")
 
 
@@ -46,7 +44,7 @@ def _list_notes(measured: Sequence[Samples]) -> Iterator[str]:
             )
 
 
-def _table(benchmark: str, measured: Sequence[Samples]) -> Table:
+def _table(benchmark: str, measured: Sequence[Samples], verdicts: Sequence[Verdict]) -> Table:
     table = Table(
         title=benchmark,
         caption="Medians over the rounds; in brackets the middle half of the rounds.",
@@ -58,6 +56,7 @@ def _table(benchmark: str, measured: Sequence[Samples]) -> Table:
         table.add_column(system.title.replace(" ", "\n"), justify="right", no_wrap=True)
     for rival in (PLAIN, STOCK):
         table.add_column(f"to\n{rival.title}", justify="right", no_wrap=True)
+    table.add_column("target", no_wrap=True)
     before = ""
     for samples in sorted(measured, key=lambda each: (each.metric, each.size)):
         if before and samples.metric != before:
@@ -69,8 +68,13 @@ def _table(benchmark: str, measured: Sequence[Samples]) -> Table:
             samples.unit,
             *(_value(samples, system.key) for system in systems.ALL),
             *(_ratio(samples, rival.key) for rival in (PLAIN, STOCK)),
+            _marks([verdict for verdict in verdicts if verdict.samples is samples]),
         )
     return table
+
+
+def _marks(verdicts: Sequence[Verdict]) -> str:
+    return ", ".join("[green]met[/]" if each.is_met else "[red]missed[/]" for each in verdicts)
 
 
 def _value(samples: Samples, system: str) -> str:

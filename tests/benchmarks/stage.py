@@ -18,6 +18,7 @@ from zlib import crc32
 
 import django
 import psycopg
+from django.core.cache import cache
 from django.db import connections, transaction
 from psycopg import sql
 
@@ -111,6 +112,7 @@ def _make(name: str, size: int, progress: Progress) -> None:
         _make_logins(server, name)
         executor.migrate(context.PLATFORM)
         with context.override(context.PLATFORM):
+            cache.clear()  # an earlier run's clinics had the same hosts and other ids
             _make_clinics(name, size, progress)
         _make_tables_of_stock(size)
         # Done now, it does not begin by itself while something is measured.

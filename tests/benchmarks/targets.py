@@ -21,7 +21,8 @@ MOST_FOR_MANY_TENANTS = 1.2
 class Verdict:
     """A ratio and what it should be at most, or where `is_least`, at least."""
 
-    sentence: str
+    samples: Samples
+    against: str
     ratio: float
     target: float
     is_least: bool = False
@@ -29,6 +30,13 @@ class Verdict:
     @property
     def is_met(self) -> bool:
         return self.ratio >= self.target if self.is_least else self.ratio <= self.target
+
+    def __str__(self) -> str:
+        bound = "at least" if self.is_least else "at most"
+        return (
+            f"{self.samples.metric}, {self.samples.size} tenants, to {self.against}: "
+            f"{self.ratio:.3f}, {bound} {self.target}"
+        )
 
 
 def judge(measured: Sequence[Samples]) -> Iterator[Verdict]:
@@ -39,25 +47,27 @@ def judge(measured: Sequence[Samples]) -> Iterator[Verdict]:
 
 
 def _judge_alone(samples: Samples) -> Iterator[Verdict]:
-    name = f"{samples.metric}, {samples.size} tenants"
     kind, *_, last = samples.metric.split("_")
     to_plain = samples.ratio(OURS.key, PLAIN.key)
     to_stock = samples.ratio(OURS.key, STOCK.key)
     if kind == "query" and last == "direct" and to_plain is not None:
-        yield Verdict(f"{name}: to plain Django", to_plain, MOST_FOR_A_QUERY)
+        yield Verdict(samples, PLAIN.title, to_plain, MOST_FOR_A_QUERY)
     if kind == "round" and to_plain is not None:
-        yield Verdict(f"{name}: to plain Django", to_plain, 1.0)
+        yield Verdict(samples, PLAIN.title, to_plain, 1.0)
     if kind == "rps" and to_plain is not None and to_stock is not None:
-        yield Verdict(f"{name}: to plain Django", to_plain, LEAST_OF_PLAIN, is_least=True)
-        yield Verdict(f"{name}: to django-tenants", to_stock, LEAST_OF_STOCK[last], is_least=True)
+        yield Verdict(samples, PLAIN.title, to_plain, LEAST_OF_PLAIN, is_least=True)
+        yield Verdict(samples, STOCK.title, to_stock, LEAST_OF_STOCK[last], is_least=True)
 
 
 def _judge_sizes(measured: Sequence[Samples]) -> Iterator[Verdict]:
     """Yield whether the slowest requests stay as fast when there are many tenants."""
     for metric in dict.fromkeys(each.metric for each in measured if each.metric[:4] == "p99_"):
-        by_size = {each.size: each.value(OURS.key) for each in measured if each.metric == metric}
-        few, many = min(by_size), max(by_size)
-        low, high = by_size[few], by_size[many]
-        if few != many and low and high:
-            sentence = f"{metric}: {many} tenants to {few}"
-            yield Verdict(sentence, high / low, MOST_FOR_MANY_TENANTS)
+        alike = sorted((each for each in measured if each.metric == metric), key=_size)
+        few, many = alike[0], alike[-1]
+        low, high = few.value(OURS.key), many.value(OURS.key)
+        if few.size != many.size and low and high:
+            yield Verdict(many, f"{few.size} tenants", high / low, MOST_FOR_MANY_TENANTS)
+
+
+def _size(samples: Samples) -> int:
+    return samples.size

@@ -60,6 +60,11 @@ def list_left_behind() -> list[str]:
 
 
 class TestSwitch:
+    @pytest.mark.slow
+    @pytest.mark.skipif(
+        shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin") is None,
+        reason="PgBouncer is not installed; on Debian: apt-get install pgbouncer",
+    )
     def test_counts_round_trips_and_leaves_no_value_out(self, measure: Callable[..., Rows]):
         """
         As many round trips as plain Django, however many queries, also through a pooler.
