@@ -58,7 +58,7 @@ class DatabaseWrapper(django_tenants_backend.DatabaseWrapper):  # type: ignore[m
         super(django_tenants_backend.DatabaseWrapper, self).__init__(settings_dict, alias)
         self.introspection = DatabaseIntrospection(self)
         self.include_public_schema = True
-        self._is_setting_up = False
+        self._is_unguarded = False
         self._may_rebind = False
         self._bindings: dict[str, Binding] = {}
         if settings_dict["OPTIONS"].get("server_side_binding"):
@@ -173,15 +173,40 @@ class DatabaseWrapper(django_tenants_backend.DatabaseWrapper):  # type: ignore[m
     @contextmanager
     def temporary_connection(self) -> Iterator[Any]:
         # Django asks the server's version here, before anybody can be active.
-        before, self._is_setting_up = self._is_setting_up, True
+        before, self._is_unguarded = self._is_unguarded, True
         try:
             with super().temporary_connection() as cursor:
                 yield cursor
         finally:
-            self._is_setting_up = before
+            self._is_unguarded = before
+
+    @contextmanager
+    def _controlling_transaction(self) -> Iterator[None]:
+        """
+        Send ROLLBACK TO or RELEASE, whoever is active now.
+
+        They name nothing of anybody's. If one of them were refused, the outer block
+        would commit half of an inner one that failed.
+        """
+        before, self._is_unguarded = self._is_unguarded, True
+        driver = self.connection
+        binder, driver.binder = driver.binder, None
+        try:
+            yield
+        finally:
+            driver.binder = binder
+            self._is_unguarded = before
+
+    def _savepoint_rollback(self, sid: str) -> None:
+        with self._controlling_transaction():
+            super()._savepoint_rollback(sid)
+
+    def _savepoint_commit(self, sid: str) -> None:
+        with self._controlling_transaction():
+            super()._savepoint_commit(sid)
 
     def _cursor(self, name: str | None = None) -> Any:
-        if not self._is_setting_up:
+        if not self._is_unguarded:
             context.require_activation()
         # Past django-tenants' own, which sends SET search_path here.
         return super(django_tenants_backend.DatabaseWrapper, self)._cursor(name)
