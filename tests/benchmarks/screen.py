@@ -32,8 +32,8 @@ def _list_notes(measured: Sequence[Samples]) -> Iterator[str]:
     waited = [each.waited[key] / each.rounds[key][0] for each in measured for key in each.waited]
     if waited:
         yield (
-            "Round trips are counted. Each took "
-            f"{min(waited):.2f} to {max(waited):.2f} times the proxy's delay."
+            "Round trips are counted; of the time, each took "
+            f"{min(waited):.2f} to {max(waited):.2f} times the proxy's delay there and back."
         )
     for system in systems.WITH_DJANGO:
         loads = [each.proxy_load[system.key] for each in measured if system.key in each.proxy_load]
