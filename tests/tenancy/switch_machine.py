@@ -188,17 +188,10 @@ class Switch(RuleBasedStateMachine):
         """Move the model out of a savepoint; return what Django's end of the block raises."""
         assert self.transaction is not None
         self.transaction.levels.pop()
-        released = self.refusal(self.activation) if is_well else InternalError
-        if released is None:
+        has_failed, self.transaction.has_failed = self.transaction.has_failed, False
+        if is_well and not has_failed:
             outer.written += level.written
-            return None
-        # ROLLBACK TO is what a failed transaction takes, and RELEASE follows it.
-        if self.transaction.has_failed:
-            self.transaction.has_failed = False
-        else:
-            assert self.refusal(self.activation) is None
-        assert self.refusal(self.activation) is None
-        return released if is_well else None
+        return InternalError if is_well and has_failed else None
 
     def _end(self, is_well: bool) -> type[Exception] | None:
         assert self.transaction is not None
@@ -228,8 +221,8 @@ class Switch(RuleBasedStateMachine):
         assert self.transaction is not None
         name, written = level.savepoints[index]
         end = transaction.savepoint_rollback if is_rollback else transaction.savepoint_commit
-        is_way_out = is_rollback and self.transaction.has_failed and self.activation.target
-        refused = None if is_way_out else self.refusal(self.activation)
+        # Neither names anything of anybody's: who is active does not matter.
+        refused = InternalError if self.transaction.has_failed and not is_rollback else None
         self._expect(refused, lambda: end(name))
         if refused:
             return
