@@ -86,6 +86,18 @@ class Test05RollbackToASavepoint:
         """
         with transaction.atomic():
             assert list_marks() == [at_elm.slug]
+            savepoint = transaction.savepoint()
+            with _for_oak_within(oak):
+                assert list_marks() == [oak.slug]
+                transaction.savepoint_rollback(savepoint)
+                assert list_marks() == [oak.slug]
+            assert list_marks() == [at_elm.slug]
+
+    def test_after_an_error_does_not_either(
+        self, marks: None, at_elm: Organization, oak: Organization
+    ):
+        with transaction.atomic():
+            assert list_marks() == [at_elm.slug]
             with _for_oak_within(oak):
                 with pytest.raises(DatabaseError), transaction.atomic():
                     assert list_marks() == [oak.slug]
