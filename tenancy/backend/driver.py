@@ -79,6 +79,7 @@ class BoundConnection(psycopg.Connection[Any]):
 
     _session: Binding | None = None
     _bound: Binding | None = None
+    _activation: Activation | None = None
     _bindings: dict[tuple[str, str], None]
     _activations: set[Activation]
     _has_rebound = False
@@ -105,6 +106,8 @@ class BoundConnection(psycopg.Connection[Any]):
             self._forget()
             return self._unless_session_has(binding)
         if self._bound == binding and not self._has_rebound:
+            if activation is not self._activation:
+                self._remember(activation, binding)
             return None
         if self._bound is not None and self._bound != binding:
             self._check_may_rebind(activation, self._bound, binding)
@@ -135,13 +138,14 @@ class BoundConnection(psycopg.Connection[Any]):
 
     def _remember(self, activation: Activation, binding: Binding) -> None:
         self._bound = binding
+        self._activation = activation
         self._bindings[binding.expected] = None
         self._activations.add(activation)
         if activation.in_transaction and activation.outer:
             self._activations.add(activation.outer)
 
     def _forget(self) -> None:
-        self._bound = None
+        self._bound = self._activation = None
         self._has_rebound = False
         self._bindings = {}
         self._activations = set()
@@ -256,11 +260,11 @@ class BoundConnection(psycopg.Connection[Any]):
             # Its binding may be refused, when BEGIN has been done already.
             self._run(lambda: self._begin_gen(binder))
             yield
+            self._run(self._commit_gen)
         except BaseException:
             if self.pgconn.status == pq.ConnStatus.OK:
                 self._run(self._rollback_gen)
             raise
-        self._run(self._commit_gen)
 
     @contextmanager
     def bound_session(self) -> Iterator[None]:

@@ -60,8 +60,6 @@ class Transaction:
         return None
 
     def _remember(self, activation: Activation) -> None:
-        if self.bound == activation.target and not self.has_changed:
-            return
         self.has_begun = True
         self.bound = activation.target
         self.known.add(activation)
