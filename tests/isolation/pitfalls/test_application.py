@@ -44,7 +44,7 @@ class Test19ContentTypes:
                     sam = User.objects.create(username="sam")
                     sam.user_permissions.add(
                         Permission.objects.get(
-                            content_type=ContentType.objects.get_for_model(User),
+                            content_type__app_label="accounts",
                             codename=self.PERMITTED[clinic.slug],
                         )
                     )

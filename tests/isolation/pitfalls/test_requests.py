@@ -16,6 +16,7 @@ from psycopg.pq import TransactionStatus
 
 from tenancy import context
 from tenancy.errors import NoActiveTenant
+from tenancy.middleware import TenantMiddleware
 from tenancy.models import Organization
 from tenancy.testing import TenantClient
 from tests.isolation import views as accidents
@@ -75,7 +76,14 @@ class Test23Streaming:
 
 
 class Test24AsyncViews:
-    def test_in_one_event_loop_are_each_their_own_hosts(self, elm: Organization, oak: Organization):
+    def test_in_one_event_loop_are_each_their_own_hosts(
+        self, elm: Organization, oak: Organization, settings: Any
+    ):
+        """
+        With no other middleware: one that is not async has requests answered in turn.
+        """
+        settings.MIDDLEWARE = [f"{TenantMiddleware.__module__}.{TenantMiddleware.__name__}"]
+
         async def ask(organization: Organization) -> tuple[str, list[str]]:
             response = await _AsyncBrowser(organization.host).get("/show_async/")
             return organization.slug, response.json()
