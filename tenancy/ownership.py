@@ -133,9 +133,10 @@ def install() -> None:
     for method in ("_fetch_all", "__getitem__", "count", "exists", "contains"):
         _wrap(QuerySet, method, _checking_rows_in_memory)
     _wrap(QuerySet, "bulk_update", _checking_updated)
-    queryset: Any
-    for queryset in (QuerySet, RawQuerySet):
-        queryset.db = property(_owned(queryset.db.fget))
+    queryset: Any = QuerySet
+    queryset.db = property(_owned(queryset.db.fget))
+    queryset = RawQuerySet
+    queryset.db = property(_owned_raw(queryset.db.fget))
     _wrap(Model, "save_base", _saving)
     _wrap(Model, "delete", _checking)
     _wrap(Model, "refresh_from_db", _checking)
@@ -210,11 +211,19 @@ def _owned(original: Callable[[Any], str]) -> Callable[[Any], str]:
     def db(queryset: Any) -> str:
         if (instance := queryset._hints.get("instance")) is not None:
             check(instance)
-        # Asked for while a raw queryset is being made, before it has its query.
-        query = queryset.__dict__.get("_query") or queryset.__dict__.get("query")
-        if query is not None:
-            check_query(query)
         return _own(original(queryset), queryset.model)
+
+    return db
+
+
+def _owned_raw(original: Callable[[Any], str]) -> Callable[[Any], str]:
+    owned = _owned(original)
+
+    def db(queryset: Any) -> str:
+        # Raw SQL meets no compiler. Asked for also before the queryset has its query.
+        if (query := queryset.__dict__.get("query")) is not None:
+            check_query(query)
+        return owned(queryset)
 
     return db
 
