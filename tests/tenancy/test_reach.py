@@ -9,9 +9,9 @@ import sys
 import unittest
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from django.contrib.postgres.operations import AddIndexConcurrently
 from django.contrib.sessions.models import Session
 from django.core.management import call_command
 from django.db import (
@@ -20,12 +20,8 @@ from django.db import (
     ProgrammingError,
     connection,
     connections,
-    models,
     transaction,
 )
-from django.db.migrations import Migration
-from django.db.migrations.loader import MigrationLoader
-from django.db.migrations.state import ProjectState
 from django.db.transaction import TransactionManagementError
 from django.test import TestCase, TransactionTestCase
 
@@ -33,10 +29,30 @@ from apps.patients.models import Patient
 from tenancy import context
 from tenancy.errors import TenantChangedInTransaction
 from tenancy.models import Organization
+from tenancy.rollout import executor
 from tests.fixtures.pgbouncer import PgBouncer
 from tests.tenancy.reach import LATER, NEW, READS, TABLE, WRITES, list_keys
 
 ROOT = Path(__file__).parents[2]
+
+MIGRATIONS = {
+    "__init__": "",
+    "0001_initial": """
+from importlib import import_module
+Migration = import_module("django.contrib.sessions.migrations.0001_initial").Migration
+""",
+    "0002_reach": """
+from django.contrib.postgres.operations import AddIndexConcurrently
+from django.db import migrations, models
+
+class Migration(migrations.Migration):
+    atomic = False
+    dependencies = [("sessions", "0001_initial")]
+    operations = [
+        AddIndexConcurrently("session", models.Index("session_data", name="reach")),
+    ]
+""",
+}
 
 
 @pytest.fixture(params=["direct", "pooled"])
@@ -88,8 +104,9 @@ class TestWriting:
             assert list_keys() == [oak.slug]
 
 
+@pytest.mark.direct
 class TestOutsideTransaction:
-    """VACUUM and its kin, at the owner's address, which goes to the server directly."""
+    """VACUUM and its kin bind the session, which is nobody else's at the owner's address alone."""
 
     STATEMENTS = (
         f"VACUUM {TABLE}",
@@ -169,28 +186,29 @@ class TestOutsideTransaction:
         ):
             pass
 
+    @pytest.fixture
+    def _not_atomic(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
+        """Sessions have a second migration, which PostgreSQL takes in no transaction."""
+        package = tmp_path / "reach_migrations"
+        package.mkdir()
+        for name, source in MIGRATIONS.items():
+            (package / f"{name}.py").write_text(source)
+        monkeypatch.syspath_prepend(tmp_path)
+        settings.MIGRATION_MODULES = {"sessions": package.name}
+
+    @pytest.mark.usefixtures("_not_atomic")
     def test_is_what_a_migration_that_is_not_atomic_runs_in(
         self, at_elm: Organization, oak: Organization
     ):
-        class NotAtomic(Migration):
-            atomic = False
-            operations = [
-                AddIndexConcurrently("session", models.Index("session_data", name="reach"))
-            ]
-
-        migration = NotAtomic("0002_reach", "sessions")
-        with connections["ddl"].schema_editor(atomic=False) as editor:
-            migration.apply(self._state_of_sessions(), editor)
-        found = self._list_schemas_with_the_index()
-        with connections["ddl"].schema_editor(atomic=False) as editor:
-            migration.unapply(self._state_of_sessions(), editor)
+        executor.migrate(at_elm.as_active(), "sessions")
+        try:
+            found = self._list_schemas_with_the_index()
+        finally:
+            executor.migrate(at_elm.as_active(), "sessions", "0001")
 
         assert found == [at_elm.schema_name]
         assert self._list_schemas_with_the_index() == []
         assert self._is_unbound()
-
-    def _state_of_sessions(self) -> ProjectState:
-        return MigrationLoader(None).project_state([("sessions", "0001_initial")])
 
     def _list_schemas_with_the_index(self) -> list[str]:
         question = "SELECT schemaname::text FROM pg_catalog.pg_indexes WHERE indexname = 'reach'"
