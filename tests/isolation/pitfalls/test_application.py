@@ -145,8 +145,7 @@ class Test28OnCommit:
         self, is_robust: bool, at_elm: Organization, oak: Organization
     ):
         told = []
-        with context.override(oak.as_active()), transaction.atomic():
-            where()
+        with transaction.atomic(), context.override(oak.as_active(), in_transaction=True):
             transaction.on_commit(lambda: told.append(where()), robust=is_robust)
 
         assert told == [home_of(oak)]
