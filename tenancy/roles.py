@@ -34,8 +34,9 @@ DO $$ BEGIN
 END $$;
 """
 
-# Without a procedural language nobody but the owner can hide a SET in a DO block; to call
-# a function or to fire a trigger its language is not needed.
+# Without a procedural language and without set_config nobody but the owner can hide a SET
+# in a DO block, in pg_settings or in a string; to call a function or to fire a trigger its
+# language is not needed. The logins set their time zone when they connect, and pg_dump its path.
 _DATABASE = """
 ALTER DATABASE {database} OWNER TO {ddl};
 ALTER DATABASE {database} SET timezone TO 'UTC';
@@ -46,6 +47,9 @@ ALTER SCHEMA public OWNER TO {ddl};
 REVOKE ALL ON SCHEMA public FROM PUBLIC;
 REVOKE USAGE ON LANGUAGE plpgsql FROM PUBLIC;
 GRANT USAGE ON LANGUAGE plpgsql TO {ddl};
+REVOKE UPDATE ON pg_catalog.pg_settings FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION pg_catalog.set_config(text, text, boolean) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION pg_catalog.set_config(text, text, boolean) TO {app}, {ddl_login}, {ddl};
 GRANT USAGE ON SCHEMA public TO {platform}, {tenants};
 GRANT {platform} TO {app};
 GRANT {ddl} TO {ddl_login};

@@ -8,7 +8,6 @@ identifiers, values travel as parameters, and nothing is formatted into a string
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from psycopg import sql
@@ -23,9 +22,9 @@ if TYPE_CHECKING:
 # The role comes last: once it is taken, a setting that only the login may make is out of reach.
 BIND = "SET LOCAL search_path = {path}; SET LOCAL ROLE {role}; "
 
-# current_schema() is the first schema of the path that exists, so a path that was
-# changed, a role that was changed and a schema that is gone all divide by zero.
-ASSERT_BOUND = "SELECT 1 / ({bound})::int; "
+# current_schema() is the first schema of the path that exists and may be used, NULL if there
+# is none: a path or a role that was changed and a schema that is gone all divide by zero.
+ASSERT_BOUND = "SELECT 1 / (({bound}) IS TRUE)::int; "
 IS_BOUND = "current_schema() = {schema} AND current_user = {role}"
 
 # For what no transaction takes, on a connection that no pooler shares.
@@ -88,8 +87,7 @@ def bind_session_sql(path: tuple[str, ...], role: str) -> bytes:
     return _compose(BIND_SESSION, path=sql.SQL(", ").join(map(sql.Identifier, path)), role=role)
 
 
-@lru_cache(maxsize=8192)
-def assert_bound_sql(bindings: tuple[tuple[str, str], ...]) -> bytes:
+def assert_bound_sql(bindings: Iterable[tuple[str, str]]) -> bytes:
     """Return the statement that fails unless schema and role are one of `bindings`."""
     alternatives = [
         sql.SQL(IS_BOUND).format(schema=sql.Literal(schema), role=sql.Literal(role))

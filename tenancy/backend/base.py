@@ -143,6 +143,7 @@ class DatabaseWrapper(django_tenants_backend.DatabaseWrapper):  # type: ignore[m
             self.connection.binder = self.binding_for
             self.connection.may_rebind = self._may_rebind
             self.connection.is_shared = not self.is_owner
+            self.connection.server_cursor_factory = _bound_server_cursor_class()
 
     # Connections and cursors
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from tenancy.context import Activation, Target
 
 IDLE = pq.TransactionStatus.IDLE
+ACTIVE = pq.TransactionStatus.ACTIVE
 INTRANS = pq.TransactionStatus.INTRANS
 INERROR = pq.TransactionStatus.INERROR
 FATAL_ERROR = pq.ExecStatus.FATAL_ERROR
@@ -47,16 +48,19 @@ class Binding:
     path: tuple[str, ...]
     role: str
 
-    # Composed once: this is sent with every statement.
+    # Composed once: these are sent with every statement and every transaction.
     sql: bytes = field(init=False, compare=False, repr=False)
+    commit: bytes = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "sql", schemas.bind_sql(self.path, self.role))
+        object.__setattr__(self, "commit", commit_sql([self]))
 
-    @property
-    def expected(self) -> tuple[str, str]:
-        """What current_schema() and current_user answer while this binding stands."""
-        return schemas.first_in_path(self.path), self.role
+
+def commit_sql(bindings: Iterable[Binding]) -> bytes:
+    """Return COMMIT behind the assertion that one of `bindings` still stands."""
+    expected = {(schemas.first_in_path(each.path), each.role): None for each in bindings}
+    return schemas.assert_bound_sql(expected) + b"COMMIT"
 
 
 BIND_STATEMENTS = 2
@@ -78,12 +82,18 @@ class BoundConnection(psycopg.Connection[Any]):
     """Whether the session behind this connection may be another client's next."""
 
     _session: Binding | None = None
+    _is_block_bound = False
+
+    # Of the open transaction: its binding, who asked for it last, and everybody before.
     _bound: Binding | None = None
     _activation: Activation | None = None
-    _bindings: dict[tuple[str, str], None]
+    _bindings: list[Binding]
     _activations: set[Activation]
     _has_rebound = False
-    _is_block_bound = False
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._forget()
 
     def binding_to_send(self) -> Binding | None:
         """
@@ -103,7 +113,8 @@ class BoundConnection(psycopg.Connection[Any]):
         activation = context.require_activation()
         binding = self.binder(activation.target)
         if status == IDLE:
-            self._forget()
+            if self._bound is not None:
+                self._forget()
             return self._unless_session_has(binding)
         if self._bound == binding and not self._has_rebound:
             if activation is not self._activation:
@@ -139,7 +150,8 @@ class BoundConnection(psycopg.Connection[Any]):
     def _remember(self, activation: Activation, binding: Binding) -> None:
         self._bound = binding
         self._activation = activation
-        self._bindings[binding.expected] = None
+        if binding not in self._bindings:
+            self._bindings.append(binding)
         self._activations.add(activation)
         if activation.in_transaction and activation.outer:
             self._activations.add(activation.outer)
@@ -147,7 +159,7 @@ class BoundConnection(psycopg.Connection[Any]):
     def _forget(self) -> None:
         self._bound = self._activation = None
         self._has_rebound = False
-        self._bindings = {}
+        self._bindings = []
         self._activations = set()
 
     def _start_query(self) -> Generator[Any, Any, None]:
@@ -162,14 +174,15 @@ class BoundConnection(psycopg.Connection[Any]):
         activation = context.require_activation()
         binding = binder(activation.target)
         self._forget()
-        yield from self._exec_together(self._get_tx_start_command() + b"; " + binding.sql)
+        message = self._get_tx_start_command() + b"; " + binding.sql
+        self._raise_first((yield from self._send_together(message)))
         self._remember(activation, binding)
 
     def bind_gen(self) -> Generator[Any, Any, None]:
         """Send the binding by itself, for what cannot share a message with it."""
         binding = self.binding_to_send()
         if binding is not None:
-            yield from self._exec_together(binding.sql)
+            self._raise_first((yield from self._send_together(binding.sql)))
 
     def _commit_gen(self) -> Generator[Any, Any, None]:
         """
@@ -196,8 +209,8 @@ class BoundConnection(psycopg.Connection[Any]):
             yield from super()._commit_gen()
             return
 
-        assertion = schemas.assert_bound_sql(tuple(self._bindings))
-        results = yield from self._send_together(assertion + b"COMMIT")
+        message = commit_sql(self._bindings) if self._has_rebound else self._bound.commit
+        results = yield from self._send_together(message)
         # A deferred constraint may fail as well, and is then the second one's error.
         if results[0].error_field(SQLSTATE) == DIVISION_BY_ZERO:
             bound = self._bound.target
@@ -213,11 +226,8 @@ class BoundConnection(psycopg.Connection[Any]):
         yield from super()._rollback_gen()
         self._forget()
 
-    def _exec_together(self, message: bytes) -> Generator[Any, Any, None]:
-        """Send several statements in one simple-protocol message; raise the first error."""
-        self._raise_first((yield from self._send_together(message)))
-
     def _send_together(self, message: bytes) -> Generator[Any, Any, list[PGresult]]:
+        """Send several statements in one simple-protocol message, and return their results."""
         if self._pipeline:
             raise errors.NotSupportedError(
                 "A binding cannot travel in pipeline mode: open the transaction before the "
@@ -262,9 +272,15 @@ class BoundConnection(psycopg.Connection[Any]):
             yield
             self._run(self._commit_gen)
         except BaseException:
-            if self.pgconn.status == pq.ConnStatus.OK:
-                self._run(self._rollback_gen)
+            self._give_up()
             raise
+
+    def _give_up(self) -> None:
+        if self.pgconn.transaction_status == ACTIVE:
+            # A COPY or a stream was left half-way, and its rest is still to come.
+            self.close()
+        elif self.pgconn.status == pq.ConnStatus.OK:
+            self._run(self._rollback_gen)
 
     @contextmanager
     def bound_session(self) -> Iterator[None]:
@@ -279,14 +295,14 @@ class BoundConnection(psycopg.Connection[Any]):
             return
         binding = self.binder(context.require_current())
         bind = schemas.bind_session_sql(binding.path, binding.role)
-        self._run(lambda: self._exec_together(bind))
+        self._send_now(bind)
         self._session = binding
         try:
             yield
         finally:
             self._session = None
             try:
-                self._run(lambda: self._exec_together(schemas.UNBIND_SESSION))
+                self._send_now(schemas.UNBIND_SESSION)
             except psycopg.Error:
                 self.close()
                 raise
@@ -308,25 +324,34 @@ class BoundConnection(psycopg.Connection[Any]):
         status = self.pgconn.transaction_status
         return status == IDLE or (status == INTRANS and not self._autocommit)
 
+    def _send_now(self, message: bytes) -> None:
+        with self.lock:
+            self._raise_first(self.wait(self._send_together(message)))
+
     def _run(self, step: Callable[[], Generator[Any, Any, None]]) -> None:
         with self.lock:
             self.wait(step())
 
 
-class BoundCursor:
-    """Mixed into the backend's client-side cursor: each statement carries its binding."""
+class RefusingCursor:
+    """Mixed into every cursor: what would stay on a session is not sent to a shared one."""
 
     # What psycopg's cursor gives and this mixin uses.
     _conn: BoundConnection
     _encoding: str
-    _results_to_skip = 0
-    _prefix = _statement = b""
 
     def _convert_query(self, query: Any, params: Any = None) -> Any:
         # Here and not in execute(): executemany, stream and copy convert theirs too.
         if self._conn.binder is not None and self._conn.is_shared:
             session_state.refuse(query)
         return super()._convert_query(query, params)  # type: ignore[misc]  # mixin
+
+
+class BoundCursor(RefusingCursor):
+    """Mixed into the backend's client-side cursor: each statement carries its binding."""
+
+    _results_to_skip = 0
+    _prefix = _statement = b""
 
     def _maybe_prepare_gen(self, pgq: Any, **kwargs: Any) -> Generator[Any, Any, None]:
         binding = self._conn.binding_to_send()
@@ -377,10 +402,16 @@ class BoundCursor:
             yield copy
 
 
-class BoundServerCursor:
+class BoundServerCursor(RefusingCursor):
     """Mixed into the backend's named cursor, which lives in the transaction that declares it."""
 
-    _conn: BoundConnection
+    def __init__(self, connection: BoundConnection, *args: Any, **kwargs: Any) -> None:
+        super().__init__(connection, *args, **kwargs)  # type: ignore[call-arg]  # mixin
+        if connection.is_shared and self.withhold:  # type: ignore[attr-defined]  # mixin
+            raise errors.NotSupportedError(
+                "A cursor WITH HOLD would stay on a session that others use. Declare it "
+                "without, inside transaction.atomic()."
+            )
 
     def _start_query(self, query: Any = None) -> Generator[Any, Any, None]:
         yield from super()._start_query(query)  # type: ignore[misc]  # mixin

@@ -88,6 +88,17 @@ SPELLINGS = {
     "begin": "BEGIN; SET search_path = {schema}; COMMIT",
     "commit and set": "COMMIT; SET search_path = {schema}",
     "end and set_config": "END; SELECT set_config('search_path', '{schema}', 'off')",
+    "set_config local": "SELECT set_config('role', '{role}', true)",
+    "set_config twice": (
+        "SELECT set_config('search_path', '{schema}', false), set_config('work_mem', '4MB', true)"
+    ),
+    "nested comment": "/* /* */ */ SET search_path = {schema}",
+    "comment to a carriage return": "-- a\rSET search_path = {schema}",
+    "dollars in a name": "SELECT 1 AS a$b$; SET search_path = {schema}; SELECT 1 AS a$b$",
+    "quote in a name": 'SELECT 1 AS "don\'t"; SET search_path = {schema}; SELECT 1 AS "\'"',
+    "comment in a name": 'SELECT 1 AS "--"; SET search_path = {schema}',
+    "custom setting named local": "SET local.tenant = '{schema}'",
+    "custom setting named constraints": "SET constraints.tenant = '{schema}'",
     "copy": "COPY (SELECT set_config('search_path', '{schema}', false)) TO STDOUT",
 }
 
@@ -98,6 +109,16 @@ BEYOND_READING = {
     ),
     "temporary table": "CREATE TEMPORARY TABLE accounts_user (id int)",
     "temporary select": "SELECT 1 AS id INTO TEMP accounts_user",
+    "view": "UPDATE pg_settings SET setting = '{schema}' WHERE name = 'search_path'",
+    "view in a CTE": (
+        "WITH one AS (SELECT 1) UPDATE pg_settings SET setting = '{schema}' "
+        "WHERE name = 'search_path'"
+    ),
+    "query in a string": (
+        "SELECT query_to_xml('SELECT set_config(''search_path'', ''{schema}'', false)', "
+        "true, false, '')"
+    ),
+    "escaped name": "SELECT U&\"s\\0065t_config\"('search_path', '{schema}', false)",
     "alter role": "ALTER ROLE {role} SET search_path = {schema}",
 }
 
@@ -124,9 +145,6 @@ HARMLESS = (
     "SET CONSTRAINTS ALL DEFERRED",
     "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE",
     "SET TRANSACTION READ ONLY",
-    "SELECT set_config('work_mem', '8MB', true)",
-    "SELECT set_config('clinicx.user', 'Ann, the nurse', TRUE)",
-    "SELECT set_config('clinicx.user', $1, true)",
     "SELECT pg_advisory_xact_lock(1)",
     "SELECT pg_try_advisory_xact_lock(1, 2)",
     "SELECT pg_advisory_xact_lock_shared(1)",
@@ -161,11 +179,11 @@ HARMLESS = (
     ),
     "EXPLAIN SELECT 1",
     "COPY django_session TO STDOUT",
-    "SELECT coalesce(set_config('a.b', 'c', true), '')",
-    "SELECT set_config('work_mem', '8MB', true), 1",
-    "SELECT set_config('work_mem', '8MB', true) FROM accounts_user WHERE id = (SELECT 1)",
     "SET LOCAL lock_timeout TO '1s'; SELECT 1",
     'SET LOCAL "lock_timeout" = 1',
     "RELEASE SAVEPOINT a",
+    'SELECT 1 AS "; SET ROLE x"',
+    'SELECT 1 AS "don\'t; SET ROLE x"',
+    'SELECT 1 AS "set_config(1)"',
     "DEALLOCATE ALL",
 )
