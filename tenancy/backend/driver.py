@@ -408,6 +408,7 @@ class BoundServerCursor(RefusingCursor):
     def __init__(self, connection: BoundConnection, *args: Any, **kwargs: Any) -> None:
         super().__init__(connection, *args, **kwargs)  # type: ignore[call-arg]  # mixin
         if connection.is_shared and self.withhold:  # type: ignore[attr-defined]  # mixin
+            self._closed = True
             raise errors.NotSupportedError(
                 "A cursor WITH HOLD would stay on a session that others use. Declare it "
                 "without, inside transaction.atomic()."

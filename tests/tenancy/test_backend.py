@@ -25,7 +25,12 @@ from django.test.utils import CaptureQueriesContext
 from apps.accounts.models import User
 from tenancy import context
 from tenancy.backend.base import DatabaseWrapper
-from tenancy.errors import NoActiveTenant, TenantChangedInTransaction, TenantContextChanged
+from tenancy.errors import (
+    NoActiveTenant,
+    SessionStateRefused,
+    TenantChangedInTransaction,
+    TenantContextChanged,
+)
 from tenancy.models import Organization
 
 WHERE = "SELECT current_schema(), current_user, current_setting('search_path')"
@@ -290,7 +295,12 @@ class TestChangeInTransaction:
 class TestCommit:
     @pytest.mark.parametrize(
         "statement",
-        ["SET LOCAL search_path = public", "RESET ROLE", "SET SESSION search_path = public"],
+        [
+            "SET LOCAL search_path = public",
+            "SET LOCAL search_path = nowhere",
+            "RESET ROLE",
+            "SET SESSION search_path = public",
+        ],
     )
     def test_is_refused_when_the_binding_was_changed(
         self, elm_is_active: Organization, statement: str
@@ -372,6 +382,33 @@ class TestOtherProtocols:
     def test_a_named_cursor_is_refused_outside(self, elm_is_active: Organization) -> None:
         with pytest.raises(NotSupportedError, match="atomic"):
             connection.chunked_cursor()
+
+    def test_a_named_cursor_is_read_like_any_other(self, elm_is_active: Organization) -> None:
+        with (
+            transaction.atomic(),
+            connection.chunked_cursor() as cursor,
+            pytest.raises(SessionStateRefused),
+        ):
+            cursor.execute("SELECT set_config('search_path', 'tenant_oak', false)")
+
+    def test_a_named_cursor_of_the_drivers_own_is_bound_too(
+        self, elm_is_active: Organization, oak: Organization
+    ) -> None:
+        with transaction.atomic():
+            assert where() == expected(elm_is_active)
+            with connection.connection.cursor("mine") as cursor:
+                assert cursor.execute(WHERE).fetchone() == expected(elm_is_active)
+            with (
+                context.override(oak.as_active()),
+                connection.connection.cursor("mine") as cursor,
+                pytest.raises(TenantChangedInTransaction),
+            ):
+                cursor.execute(WHERE)
+
+    def test_a_named_cursor_holds_nothing(self, elm_is_active: Organization) -> None:
+        where()
+        with pytest.raises(psycopg.NotSupportedError, match="WITH HOLD"):
+            connection.connection.cursor("mine", withhold=True)
 
     def test_iterator_sends_one_plain_query(self, elm_is_active: Organization) -> None:
         with messages_sent() as sent:
