@@ -9,11 +9,12 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import psycopg
-from django.db import connections
+from django.db import DEFAULT_DB_ALIAS, connections
 from django.test import Client
 from psycopg import sql
 
 from tenancy import context, roles
+from tenancy.conf import settings
 from tenancy.context import Target
 from tenancy.models import Organization
 
@@ -68,6 +69,27 @@ def working_for(target: Target) -> Iterator[None]:
             connection: Any = connections[alias]
             stack.enter_context(connection.allow_rebinding())
         yield
+
+
+class ForTenant:
+    """
+    Mixed in before Django's TestCase or TransactionTestCase: all of it works for one tenant.
+
+    The second empties the tenant's tables when a test ends, through the owner's address,
+    because the application's roles own none.
+    """
+
+    @classmethod
+    def get_target(cls) -> Target:
+        """Return for whom the tests work; to be said by each test case."""
+        raise TypeError(f"{cls.__qualname__}.get_target() does not say for whom the tests work.")
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        case: Any = super()
+        cls.databases = {DEFAULT_DB_ALIAS, settings.DDL_DATABASE}
+        cls.enterClassContext(working_for(cls.get_target()))  # type: ignore[attr-defined]  # mixin
+        case.setUpClass()
 
 
 class TenantClient(Client):

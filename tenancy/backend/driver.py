@@ -4,8 +4,9 @@ How does a statement travel in one message with its binding?
 A psycopg connection and cursors for it. Outside a transaction, PostgreSQL runs the
 statements of one simple-protocol message as one implicit transaction (chapter 55.2.2.1),
 so `SET LOCAL ...; SELECT ...` binds exactly that SELECT and leaves nothing behind. In
-a transaction the binding travels with BEGIN, when the first statement is about to
-leave. COMMIT carries an assertion that the binding still stands.
+a transaction BEGIN and the binding travel in the message of its first statement, one
+round trip less than it takes to send BEGIN by itself. COMMIT carries an assertion that
+the binding still stands.
 
 Nothing is remembered about the session: a pooler may give the next transaction any
 server connection it likes.
@@ -17,7 +18,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from select import POLLIN, poll
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import psycopg
 from psycopg import errors, generators, pq
@@ -63,7 +64,15 @@ def commit_sql(bindings: Iterable[Binding]) -> bytes:
     return schemas.assert_bound_sql(expected) + b"COMMIT"
 
 
+class Prefix(NamedTuple):
+    """What goes in front of a statement, in its message, and of how many statements it is."""
+
+    sql: bytes
+    statements: int
+
+
 BIND_STATEMENTS = 2
+BEGIN_AND_BIND_STATEMENTS = 1 + BIND_STATEMENTS
 
 Binder = Callable[["Target"], Binding]
 
@@ -95,9 +104,9 @@ class BoundConnection(psycopg.Connection[Any]):
         super().__init__(*args, **kwargs)
         self._forget()
 
-    def binding_to_send(self) -> Binding | None:
+    def prefix_to_send(self) -> Prefix | None:
         """
-        Return the binding that must precede the next statement, or None if it stands.
+        Return what must precede the next statement, or None if the binding stands.
 
         Raise NoActiveTenant when nobody is active, TenantChangedInTransaction when the
         open transaction is another's. Nothing has been sent in either case.
@@ -113,30 +122,38 @@ class BoundConnection(psycopg.Connection[Any]):
         activation = context.require_activation()
         binding = self.binder(activation.target)
         if status == IDLE:
-            if self._bound is not None:
-                self._forget()
-            return self._unless_session_has(binding)
-        if self._bound == binding and not self._has_rebound:
+            return self._prefix_when_idle(activation, binding)
+        stands = self._bound is binding or self._bound == binding
+        if stands and not self._has_rebound:
             if activation is not self._activation:
                 self._remember(activation, binding)
             return None
-        if self._bound is not None and self._bound != binding:
+        if self._bound is not None and not stands:
             self._check_may_rebind(activation, self._bound, binding)
             # ROLLBACK TO may undo any later binding without our knowing, so
             # from here on every statement of the transaction carries its own.
             self._has_rebound = True
         self._remember(activation, binding)
-        return binding
+        return Prefix(binding.sql, BIND_STATEMENTS)
 
-    def _unless_session_has(self, binding: Binding) -> Binding | None:
+    def _prefix_when_idle(self, activation: Activation, binding: Binding) -> Prefix | None:
+        if self._bound is not None:
+            self._forget()
+        if not self._autocommit:
+            # If the server refuses it, the transaction has failed and will be forgotten.
+            self._remember(activation, binding)
+            return Prefix(self._begin_sql(binding), BEGIN_AND_BIND_STATEMENTS)
         if self._session is None:
-            return binding
+            return Prefix(binding.sql, BIND_STATEMENTS)
         if self._session == binding:
             return None
         raise TenantChangedInTransaction(
             f"The session works for {self._session.target} outside any transaction, and "
             f"{binding.target} is active now. Leave outside_transaction() first."
         )
+
+    def _begin_sql(self, binding: Binding) -> bytes:
+        return self._get_tx_start_command() + b"; " + binding.sql
 
     def _check_may_rebind(self, activation: Activation, bound: Binding, binding: Binding) -> None:
         if self.may_rebind or activation.in_transaction or activation in self._activations:
@@ -163,26 +180,23 @@ class BoundConnection(psycopg.Connection[Any]):
         self._activations = set()
 
     def _start_query(self) -> Generator[Any, Any, None]:
-        """Begin the transaction and bind it, in one message, before its first statement."""
+        # With a binder, BEGIN goes with the binding: see prefix_to_send().
         if self.binder is None:
             yield from super()._start_query()
-        elif not self._autocommit and self.pgconn.transaction_status == IDLE:
-            yield from self._begin_gen(self.binder)
 
     def _begin_gen(self, binder: Binder) -> Generator[Any, Any, None]:
-        """Send BEGIN and the binding of whoever is active, in one message."""
+        """Begin a transaction in autocommit, and bind it to whoever is active."""
         activation = context.require_activation()
         binding = binder(activation.target)
         self._forget()
-        message = self._get_tx_start_command() + b"; " + binding.sql
-        self._raise_first((yield from self._send_together(message)))
+        self._raise_first((yield from self._send_together(self._begin_sql(binding))))
         self._remember(activation, binding)
 
     def bind_gen(self) -> Generator[Any, Any, None]:
-        """Send the binding by itself, for what cannot share a message with it."""
-        binding = self.binding_to_send()
-        if binding is not None:
-            self._raise_first((yield from self._send_together(binding.sql)))
+        """Send the binding, with BEGIN if need be, for what cannot share a message with it."""
+        prefix = self.prefix_to_send()
+        if prefix is not None:
+            self._raise_first((yield from self._send_together(prefix.sql)))
 
     def _commit_gen(self) -> Generator[Any, Any, None]:
         """
@@ -257,7 +271,6 @@ class BoundConnection(psycopg.Connection[Any]):
             yield
             return
         if not self._autocommit or self.pgconn.transaction_status != IDLE:
-            self._run(self._start_query)
             self._run(self.bind_gen)
             self._is_block_bound = True
             try:
@@ -354,16 +367,16 @@ class BoundCursor(RefusingCursor):
     _prefix = _statement = b""
 
     def _maybe_prepare_gen(self, pgq: Any, **kwargs: Any) -> Generator[Any, Any, None]:
-        binding = self._conn.binding_to_send()
-        if binding is None:
+        prefix = self._conn.prefix_to_send()
+        if prefix is None:
             yield from super()._maybe_prepare_gen(pgq, **kwargs)  # type: ignore[misc]  # mixin
             return
 
         if self._conn._pipeline:
             raise errors.NotSupportedError("A binding cannot travel in pipeline mode.")
-        self._prefix, self._statement = binding.sql, pgq.query
+        self._prefix, self._statement = prefix.sql, pgq.query
         pgq.query = self._prefix + self._statement
-        self._results_to_skip = BIND_STATEMENTS
+        self._results_to_skip = prefix.statements
         try:
             yield from super()._maybe_prepare_gen(pgq, **kwargs)  # type: ignore[misc]  # mixin
         finally:
@@ -383,7 +396,9 @@ class BoundCursor(RefusingCursor):
         super()._raise_for_result(result)  # type: ignore[misc]  # mixin
 
     def _set_results(self, results: list[Any]) -> None:
-        super()._set_results(results[self._results_to_skip :])  # type: ignore[misc]  # mixin
+        # Of an empty statement there is no result; that of the binding stands for it.
+        own = results[self._results_to_skip :] or results[-1:]
+        super()._set_results(own)  # type: ignore[misc]  # mixin
 
     def executemany(self, query: Any, params_seq: Iterable[Any], **kwargs: Any) -> None:
         with self._conn.bound_transaction():

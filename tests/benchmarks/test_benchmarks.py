@@ -67,7 +67,7 @@ class TestSwitch:
     )
     def test_counts_round_trips_and_leaves_no_value_out(self, measure: Callable[..., Rows]):
         """
-        As many round trips as plain Django, however many queries, also through a pooler.
+        No more round trips than plain Django, however many queries, also through a pooler.
         """
         rows = measure("switch")
 
@@ -80,14 +80,14 @@ class TestSwitch:
         assert all(list(row) == KEYS for row in rows)
         assert all(row[system.key] > 0 for row in rows for system in ALL)
         for route in switch.ROUTES:
-            for operation, trips, of_stock in (
-                ("autocommit", 1, 2),
-                ("atomic_1", 3, 4),
-                ("atomic_5", 7, 12),
+            for operation, ours, of_plain, of_stock in (
+                ("autocommit", 1, 1, 2),
+                ("atomic_1", 2, 3, 4),
+                ("atomic_5", 6, 7, 12),
             ):
                 row = value_of(rows, f"round_trips_{operation}_{route}")
-                assert (row["ours"], row["plain_django"], row["limit"]) == (trips,) * 3
-                assert row["django_tenants"] == of_stock
+                assert (row["ours"], row["limit"]) == (ours, ours)
+                assert (row["plain_django"], row["django_tenants"]) == (of_plain, of_stock)
         assert list_left_behind() == []
 
 

@@ -129,7 +129,7 @@ class Limit:
             for schema in map(names.schema, range(1, size + 1))
         ]
         self.queries = [binding + self.query for binding in self.bindings]
-        self.beginnings = [b"BEGIN; " + binding for binding in self.bindings]
+        self.beginnings = [b"BEGIN; " + query for query in self.queries]
 
     def owner(self, number: int) -> str:
         return names.slug(number)
@@ -147,8 +147,11 @@ class Limit:
         return self._in_transaction(number, queries=5)
 
     def _in_transaction(self, number: int, *, queries: int) -> str:
-        self.execute(self.beginnings[number - 1])
-        for _ in range(queries):
+        cursor = self.execute(self.beginnings[number - 1])
+        while cursor.nextset():
+            pass
+        rows = cursor.fetchall()
+        for _ in range(queries - 1):
             rows = self.execute(self.query).fetchall()
         self.execute(b"COMMIT")
         return rows[0][self.COLUMN]

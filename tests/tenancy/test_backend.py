@@ -140,7 +140,7 @@ class TestBinding:
 
 
 class TestRoundTrips:
-    """As many messages as plain Django sends: each is a round trip."""
+    """Plain Django's for a query, one less for a transaction: each message is a round trip."""
 
     @pytest.mark.parametrize(
         ("work", "count"),
@@ -148,19 +148,35 @@ class TestRoundTrips:
             (query, 1),
             (lambda: [query() for _ in range(5)], 5),
             (lambda: in_atomic(0), 0),
-            (lambda: in_atomic(1), 3),
-            (lambda: in_atomic(5), 7),
-            (in_two_savepoints, 8),
+            (lambda: in_atomic(1), 3 - 1),
+            (lambda: in_atomic(5), 7 - 1),
+            (in_two_savepoints, 8 - 1),
         ],
         ids=["1 query", "5 queries", "atomic(0)", "atomic(1)", "atomic(5)", "2 savepoints"],
     )
-    def test_are_plain_djangos(
+    def test_are_at_most_plain_djangos(
         self, elm_is_active: Organization, work: Callable[[], Any], count: int
     ) -> None:
         with messages_sent() as sent:
             work()
 
         assert len(sent) == count, sent
+
+    def test_are_the_same_for_copy_and_many_rows(self, elm_is_active: Organization) -> None:
+        """
+        Nothing can share a message with these, so BEGIN and the binding go by themselves.
+        """
+        with (
+            messages_sent() as sent,
+            transaction.atomic(),
+            connection.cursor() as cursor,
+            cursor.copy("COPY (SELECT 1) TO STDOUT") as copy,
+        ):
+            list(copy)
+
+        assert [
+            next(word for word in ("BEGIN", "COPY", "COMMIT") if word in line) for line in sent
+        ] == ["BEGIN", "COPY", "COMMIT"]
 
     def test_do_not_show_the_binding_to_django(self, elm_is_active: Organization) -> None:
         with CaptureQueriesContext(connection) as captured:
@@ -322,6 +338,17 @@ class TestCommit:
                 cursor.execute("SELECT 1/0")
 
         assert not User.objects.filter(username="ghost").exists()
+
+
+class TestEmptyStatement:
+    @pytest.mark.parametrize("statement", ["", "-- nothing", ";"])
+    def test_is_no_error(self, elm_is_active: Organization, statement: str) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(statement)
+            assert cursor.description is None
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(statement)
+            assert where() == expected(elm_is_active)
 
 
 class TestOtherProtocols:

@@ -196,7 +196,7 @@ class TestIsolationLevel:
             assert where() == expected(elm_is_active)
 
         assert found == level.name.lower().replace("_", " ")
-        assert len(sent) == 4  # BEGIN with its level and binding, two queries, COMMIT
+        assert len(sent) == 3  # BEGIN with its level, binding and query; a query; COMMIT
 
 
 class TestError:
@@ -234,6 +234,12 @@ class TestError:
     def test_without_a_position_is_left_alone(self, elm_is_active: Organization) -> None:
         with pytest.raises(DatabaseError, match=r"^division by zero$"):
             self._execute("SELECT 1 / 0")
+
+    def test_points_rightly_where_begin_went_before(self, elm_is_active: Organization) -> None:
+        with pytest.raises(ProgrammingError) as caught, transaction.atomic():
+            self._execute("SELECT nobody FROM pg_class")
+
+        assert caught.value.__cause__.diag.statement_position == "8"
 
     def test_in_the_binding_is_told_as_it_is(self, committed: None) -> None:
         ghost = context.ActiveTenant(None, "ghost")

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import unittest
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +27,11 @@ from django.test import TestCase, TransactionTestCase
 
 from apps.patients.models import Patient
 from tenancy import context
+from tenancy.context import ActiveTenant
 from tenancy.errors import TenantChangedInTransaction
 from tenancy.models import Organization
 from tenancy.rollout import executor
+from tenancy.testing import ForTenant
 from tests.fixtures.pgbouncer import PgBouncer
 from tests.tenancy.reach import LATER, NEW, READS, TABLE, WRITES, list_keys
 
@@ -288,15 +290,17 @@ class TestShell:
 
 
 class TestDjangosTestCases:
-    """Of a project's own: with a tenant active, as `tenancy.testing` says."""
+    """Of a project's own."""
 
     def _run(self, case: type[unittest.TestCase]) -> unittest.TestResult:
         suite = unittest.defaultTestLoader.loadTestsFromTestCase(case)
         return unittest.TextTestRunner(stream=io.StringIO()).run(suite)
 
-    def test_a_test_case_rolls_back(self, clinics: list[Organization], at_elm: Organization):
-        class Case(TestCase):
-            databases = {"default"}
+    def test_a_test_case_rolls_back(self, clinics: list[Organization], elm: Organization):
+        class Case(ForTenant, TestCase):
+            @classmethod
+            def get_target(cls) -> ActiveTenant:
+                return elm.as_active()
 
             def test_writes(self) -> None:
                 Session.objects.create(pk=NEW, expire_date=LATER)
@@ -308,26 +312,46 @@ class TestDjangosTestCases:
         result = self._run(Case)
 
         assert (result.testsRun, result.errors, result.failures) == (2, [], [])
-        assert list_keys() == ["elm"]
+        assert context.get_current() is None
+        with context.override(elm.as_active()):
+            assert list_keys() == ["elm"]
 
-    def test_a_transaction_test_case_commits(
-        self, clinics: list[Organization], at_elm: Organization
+    def test_a_transaction_test_case_commits_and_empties(
+        self, scratch: Callable[..., Organization], elm: Organization, clinics: list[Organization]
     ):
         """
-        It empties no table when it ends: the application's roles own none.
+        The tables of its own tenant, and nobody else's.
         """
+        ash = scratch("ash")
 
-        class Case(TransactionTestCase):
-            databases = {"default"}
+        class Case(ForTenant, TransactionTestCase):
+            @classmethod
+            def get_target(cls) -> ActiveTenant:
+                return ash.as_active()
 
             def test_writes(self) -> None:
                 done = []
                 with transaction.atomic():
                     Session.objects.create(pk=NEW, expire_date=LATER)
                     transaction.on_commit(lambda: done.extend(list_keys()))
-                assert set(done) == {"elm", NEW}
+                assert done == [NEW]
+
+            def test_does_not_find_what_the_other_wrote(self) -> None:
+                self.test_writes()
 
         result = self._run(Case)
 
-        assert (result.testsRun, result.errors, result.failures) == (1, [], [])
-        assert set(list_keys()) == {"elm", NEW}
+        assert (result.testsRun, result.errors, result.failures) == (2, [], [])
+        with context.override(ash.as_active()):
+            assert list_keys() == []
+        with context.override(elm.as_active()):
+            assert list_keys() == ["elm"]
+
+    def test_one_that_names_no_tenant_says_so(self):
+        class Case(ForTenant, TestCase):
+            def test_nothing(self) -> None:
+                pass
+
+        ((_, error),) = self._run(Case).errors
+
+        assert "get_target() does not say for whom" in error
