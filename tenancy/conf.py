@@ -24,7 +24,7 @@ class Settings:
         "tenancy.resolvers.custom_domain",
     )
     RESOLVER_TTL: timedelta = timedelta(seconds=60)
-    RESOLVER_MEMORY: timedelta = timedelta(seconds=5)
+    RESOLVER_MEMORY: timedelta = timedelta(seconds=30)
     CACHE_PREFIX: str = "tenancy"
     READABLE_TABLES: tuple[str, ...] = ()
     POOLER_MODES: Mapping[str, str] = {}
