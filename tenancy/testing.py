@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 import psycopg
 from django.db import DEFAULT_DB_ALIAS, connections
@@ -78,6 +78,8 @@ class ForTenant:
     The second empties the tenant's tables when a test ends, through the owner's address,
     because the application's roles own none.
     """
+
+    databases: ClassVar[set[str]]
 
     @classmethod
     def get_target(cls) -> Target:
