@@ -57,14 +57,6 @@ class Migration(migrations.Migration):
 }
 
 
-@pytest.fixture(params=["direct", "pooled"])
-def address(request: pytest.FixtureRequest, committed: None) -> str:
-    """Lead the application's address to the server, then through a pooler; real commits."""
-    if request.param == "pooled":
-        request.getfixturevalue("through_pgbouncer")
-    return str(request.param)
-
-
 @pytest.fixture
 def clinics(address: str, elm: Organization, oak: Organization) -> Iterator[list[Organization]]:
     """Elm and Oak, with one committed session each, whose key is the clinic's name."""

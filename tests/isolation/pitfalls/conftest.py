@@ -13,14 +13,6 @@ from tenancy import context
 from tenancy.models import Organization
 
 
-@pytest.fixture(params=["direct", "pooled"])
-def address(request: pytest.FixtureRequest, committed: None) -> str:
-    """Lead the application's address to the server, then through a pooler; real commits."""
-    if request.param == "pooled":
-        request.getfixturevalue("through_pgbouncer")
-    return str(request.param)
-
-
 @pytest.fixture
 def at_elm(address: str, elm: Organization) -> Iterator[Organization]:
     """Elm is active, with real commits, at either address."""
