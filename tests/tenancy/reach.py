@@ -67,9 +67,9 @@ def _copy_out() -> Keys:
 
 def _callproc() -> Keys:
     with connection.cursor() as cursor:
-        cursor.callproc("query_to_xml", [SELECT, False, False, ""])
-        ((xml,),) = cursor.fetchall()
-    return [part.split("<")[0] for part in xml.split("<session_key>")[1:]]
+        cursor.callproc("current_schema")
+        ((schema,),) = cursor.fetchall()
+    return [schema.removeprefix("tenant_")]
 
 
 @transaction.atomic

@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from itertools import count
+from traceback import walk_tb
 from typing import Any
 
 import psycopg
@@ -363,4 +364,12 @@ def _describe(error: BaseException) -> tuple[str | None, str]:
     cause = error if isinstance(error, psycopg.Error) else error.__cause__
     if isinstance(cause, psycopg.Error):
         return cause.sqlstate, type(cause).__name__
+    if isinstance(error, ValueError) and _is_raised_in_psycopg(error):
+        # The server was ended while a COPY was: psycopg unpacks one result and finds two.
+        return None, "ValueError of psycopg"
     return "not the driver's", type(error).__name__
+
+
+def _is_raised_in_psycopg(error: BaseException) -> bool:
+    *_, (frame, _) = walk_tb(error.__traceback__)
+    return str(frame.f_globals["__name__"]).startswith("psycopg")
