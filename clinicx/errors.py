@@ -10,6 +10,8 @@ from django.http import HttpRequest, HttpResponse
 from django.views import defaults
 
 from clinicx.api import problems
+from tenancy import views
+from tenancy.errors import TenancyError
 
 _API = "/api/"
 
@@ -36,3 +38,12 @@ def server_error(request: HttpRequest) -> HttpResponse:
     if request.path.startswith(_API):
         return problems.answer(request, HTTPStatus.INTERNAL_SERVER_ERROR)
     return defaults.server_error(request)
+
+
+def refuse(request: HttpRequest, error: TenancyError) -> HttpResponse:
+    """Turn away who asks for a suspended clinic, or names two, or has another clinic's token."""
+    if not request.path.startswith(_API):
+        return views.refuse(request, error)
+    response = problems.answer(request, views.status_of(error))
+    views.add_headers(response, error)
+    return response

@@ -23,10 +23,11 @@ class DomainInline(admin.TabularInline):  # type: ignore[type-arg]  # generic on
 class OrganizationAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only in stubs
     """A web request runs no DDL, so organizations are not made or deleted here."""
 
-    list_display = ("name", "slug", "schema_name", "created_at")
+    list_display = ("name", "slug", "state", "schema_name", "created_at")
+    list_filter = ("state",)
     search_fields = ("name", "slug", "domains__domain")
-    readonly_fields = ("slug", "schema_name", "created_at")
-    fields = ("name", "slug", "schema_name", "created_at")
+    readonly_fields = ("slug", "state", "state_reason", "schema_name", "created_at")
+    fields = ("name", "slug", "state", "state_reason", "schema_name", "created_at")
     inlines = (DomainInline,)
 
     def has_add_permission(self, request: HttpRequest) -> bool:

@@ -11,9 +11,9 @@ class TenancyConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from tenancy import checks, contenttypes, ownership, resolvers
+        from tenancy import checks, contenttypes, ownership, tenants
 
         checks.register()
         contenttypes.key_by_tenant()
         ownership.install()
-        resolvers.connect_signals()
+        tenants.connect_signals()

@@ -23,6 +23,11 @@ class Settings:
         "tenancy.resolvers.subdomain",
         "tenancy.resolvers.custom_domain",
     )
+    PATH_PREFIX: str = ""
+    TRUSTED_PROXIES: tuple[str, ...] = ()
+    TOKEN_VERIFIER: str = ""
+    TOKEN_CLAIM: str = "organization"  # noqa: S105  # the name of a claim
+    REFUSAL_VIEW: str = "tenancy.views.refuse"
     RESOLVER_TTL: timedelta = timedelta(seconds=60)
     RESOLVER_MEMORY: timedelta = timedelta(seconds=30)
     CACHE_PREFIX: str = "tenancy"

@@ -8,6 +8,9 @@ Errors raised across module boundaries.
     |__TenantChangedInTransaction
     |__TenantContextChanged
     |__TenantNotFound
+    |__TenantSuspended
+    |__TenantMismatch
+    |__InvalidToken
     |__InvalidName
     |__NameTaken
     |__UnableToProvision
@@ -43,6 +46,22 @@ class TenantContextChanged(TenancyError):
 
 class TenantNotFound(TenancyError):
     """No organization answers to this slug or host."""
+
+
+class TenantSuspended(TenancyError):
+    """The tenant is there and is not to be worked for now; nothing was done."""
+
+    def __init__(self, message: str, *, reason: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class TenantMismatch(TenancyError):
+    """A request names two tenants, its host one and a header another; it was not answered."""
+
+
+class InvalidToken(TenancyError):
+    """A request's token is not valid, or not for this tenant; it was not answered."""
 
 
 class InvalidName(TenancyError):

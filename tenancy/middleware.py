@@ -4,33 +4,39 @@ For whom does a request work?
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any, cast
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
 from django.conf import settings as django_settings
 from django.http import Http404, HttpRequest, HttpResponseBase, StreamingHttpResponse
+from django.urls import get_script_prefix, set_script_prefix
+from django.utils.module_loading import import_string
 
-from tenancy import context, resolvers
+from tenancy import context, resolvers, tenants
+from tenancy.conf import settings
 from tenancy.context import Target
-from tenancy.errors import TenantNotFound
-from tenancy.models import Organization
+from tenancy.errors import InvalidToken, TenantMismatch, TenantNotFound, TenantSuspended
+from tenancy.tenants import Tenant
 
 
 class TenantRequest(HttpRequest):
     """A request after TenantMiddleware; on the base domain its tenant is None."""
 
-    tenant: Organization | None
+    tenant: Tenant | None
 
 
 class TenantMiddleware:
     """
-    Work for the organization whose host was asked for while the request is answered.
+    Work for the tenant whose request it is while the request is answered.
 
     The base domain works for the platform, with the URLs of PUBLIC_SCHEMA_URLCONF. An
-    unknown host is a 404 before anything else runs. A streaming response goes on
-    working for the same organization, one step at a time, until it is sent or dropped.
+    unknown host is a 404 before anything else runs; a suspended tenant, a request that
+    names two and a token that is not this tenant's get TENANCY_REFUSAL_VIEW. A streaming
+    response goes on working for the same tenant, one step at a time, until it is sent or
+    dropped.
     """
 
     sync_capable = True
@@ -47,39 +53,87 @@ class TenantMiddleware:
         if self.is_async:
             return self.answer(request)
         target = _resolve(request)
-        with context.override(target):
+        if isinstance(target, HttpResponseBase):
+            return target
+        with _below_prefix(request) as keep_below, context.override(target):
             response: HttpResponseBase = self.get_response(request)
-            return _carry_stream(response)
+            return _carry_stream(keep_below(response))
 
     async def answer(self, request: TenantRequest) -> HttpResponseBase:
         target = await sync_to_async(_resolve)(request)
-        with context.override(target):
-            return _carry_stream(await self.get_response(request))
+        if isinstance(target, HttpResponseBase):
+            return target
+        with _below_prefix(request) as keep_below, context.override(target):
+            return _carry_stream(keep_below(await self.get_response(request)))
 
 
 def _import_views() -> None:
     """
-    Import what answers requests now, with nobody active.
+    Import what answers requests now, with nobody active and at no tenant's path.
 
     Django would import it during the first request, and a view's `queryset` would then
-    belong to whoever asked first.
+    belong to whoever asked first. Two settings it makes into addresses at their first use,
+    below the path of whoever that is.
     """
     with context.override(None):
-        for urlconf in (django_settings.ROOT_URLCONF, django_settings.PUBLIC_SCHEMA_URLCONF):
+        for urlconf in (django_settings.ROOT_URLCONF, _public_urlconf()):
             import_module(urlconf)
+    _ = django_settings.STATIC_URL, django_settings.MEDIA_URL
 
 
-def _resolve(request: TenantRequest) -> Target:
-    """Say on the request whose it is, and return for whom it works."""
+def _public_urlconf() -> str:
+    return getattr(django_settings, "PUBLIC_SCHEMA_URLCONF", django_settings.ROOT_URLCONF)
+
+
+def _resolve(request: TenantRequest) -> Target | HttpResponseBase:
+    """Say on the request whose it is, and return for whom it works, or why it does not."""
     try:
         request.tenant = resolvers.resolve(request)
+        if request.tenant is not None:
+            tenants.check_served(request.tenant)
     except TenantNotFound as error:
         raise Http404 from error
+    except (TenantSuspended, TenantMismatch, InvalidToken) as error:
+        refuse = import_string(settings.REFUSAL_VIEW)
+        return cast("HttpResponseBase", refuse(request, error))
 
-    if request.tenant is None:
-        request.urlconf = django_settings.PUBLIC_SCHEMA_URLCONF
-        return context.PLATFORM
-    return request.tenant.as_active()
+    target = tenants.as_active(request.tenant) if request.tenant else context.PLATFORM
+    if target is context.PLATFORM:
+        request.urlconf = _public_urlconf()
+    return target
+
+
+@contextmanager
+def _below_prefix(
+    request: HttpRequest,
+) -> Iterator[Callable[[HttpResponseBase], HttpResponseBase]]:
+    """
+    Let views and reverse() see a tenant's own path as the root, and cookies stay below it.
+
+    One host serves several tenants then, and one's session cookie would take the place of
+    the other's.
+    """
+    slug, rest = resolvers.split_path(request.path_info)
+    if not slug:
+        yield lambda response: response
+        return
+
+    outer = get_script_prefix()
+    prefix = outer.rstrip("/") + request.path_info.removesuffix(rest)
+
+    def keep_below(response: HttpResponseBase) -> HttpResponseBase:
+        for cookie in response.cookies.values():
+            if cookie["path"] == "/":
+                cookie["path"] = f"{prefix}/"
+        return response
+
+    request.path_info = rest
+    request.META["SCRIPT_NAME"], request.META["PATH_INFO"] = prefix, rest
+    set_script_prefix(f"{prefix}/")
+    try:
+        yield keep_below
+    finally:
+        set_script_prefix(outer)
 
 
 def _carry_stream(response: HttpResponseBase) -> HttpResponseBase:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, Self
 from uuid import uuid4
 
 from django.core.exceptions import ValidationError
@@ -37,9 +37,17 @@ def validate_host(host: str) -> None:
         raise ValidationError(str(error), code="invalid") from error
 
 
-class Organization(TenantMixin):  # type: ignore[misc]  # untyped
+class State(models.TextChoices):
+    """Whether a tenant is served."""
+
+    ACTIVE = "active"
+    SUSPENDED = "suspended"
+
+
+class AbstractOrganization(TenantMixin):  # type: ignore[misc]  # untyped
     """
-    A tenant. Made and deleted by `tenancy.provisioning`, together with its schema and role.
+    A tenant, for a project to add columns to, as Django's AbstractUser: TENANT_MODEL names
+    the concrete one. Made and deleted by `tenancy.provisioning`, with its schema and role.
     """
 
     # A row is saved by a web request, and a web request runs no DDL.
@@ -54,18 +62,34 @@ class Organization(TenantMixin):  # type: ignore[misc]  # untyped
     )
     name = models.CharField(max_length=200)
     created_at = models.DateTimeField(auto_now_add=True)
+    state = models.CharField(
+        max_length=20,
+        choices=State.choices,
+        default=State.ACTIVE,
+        db_default=State.ACTIVE,
+        editable=False,
+    )
+    state_reason = models.CharField(
+        max_length=200,
+        blank=True,
+        default="",
+        db_default="",
+        editable=False,
+        help_text="Why it is not served, for those who ask for its pages.",
+    )
 
     class Meta:
+        abstract = True
         ordering = ["slug"]
         # The names end up in SQL as identifiers: what no form validated is refused here too.
         constraints = [
             models.CheckConstraint(
                 condition=models.Q(slug__regex=f"^{names.SLUG.pattern}$"),
-                name="tenancy_organization_slug",
+                name="%(app_label)s_%(class)s_slug",
             ),
             models.CheckConstraint(
                 condition=models.Q(schema_name__regex=f"^{names.IDENTIFIER.pattern}$"),
-                name="tenancy_organization_schema_name",
+                name="%(app_label)s_%(class)s_schema_name",
             ),
         ]
 
@@ -83,9 +107,14 @@ class Organization(TenantMixin):  # type: ignore[misc]  # untyped
         """The host on the base domain at which it always answers."""
         return f"{self.slug}.{settings.BASE_DOMAIN}"
 
+    @property
+    def is_suspended(self) -> bool:
+        """Whether its requests and tasks are turned away."""
+        return bool(self.state == State.SUSPENDED)
+
     # django-tenants keeps the outer tenant of `with organization:` in a list that all
     # threads share, and gives one thread the other's tenant back.
-    def __enter__(self) -> Organization:
+    def __enter__(self) -> Self:
         entered = context.override(self.as_active(), in_transaction=True)
         entered.__enter__()
         _entered.set((*_entered.get(), entered))
@@ -95,6 +124,13 @@ class Organization(TenantMixin):  # type: ignore[misc]  # untyped
         *outer, entered = _entered.get()
         _entered.set(tuple(outer))
         entered.__exit__(*exc_info)
+
+
+class Organization(AbstractOrganization):
+    """The tenant of a project that has no TENANT_MODEL of its own."""
+
+    class Meta(AbstractOrganization.Meta):
+        swappable = "TENANT_MODEL"
 
 
 class Domain(DomainMixin):  # type: ignore[misc]  # untyped
@@ -110,6 +146,7 @@ class Domain(DomainMixin):  # type: ignore[misc]  # untyped
     is_primary = models.BooleanField(default=True, db_index=True)
 
     class Meta:
+        swappable = "TENANT_DOMAIN_MODEL"
         ordering = ["domain"]
         constraints = [
             models.UniqueConstraint(

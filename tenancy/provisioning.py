@@ -7,11 +7,12 @@ from __future__ import annotations
 from typing import cast
 
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections, transaction
+from django_tenants.utils import get_tenant_domain_model, get_tenant_model
 
 from tenancy import context, names, schemas
 from tenancy.conf import settings
 from tenancy.errors import NameTaken, TenantNotFound, UnableToMigrate, UnableToProvision
-from tenancy.models import Domain, Organization
+from tenancy.models import Organization, State
 from tenancy.rollout import executor
 
 UNDEFINED_TABLE = "42P01"  # PostgreSQL, appendix A
@@ -20,9 +21,10 @@ UNDEFINED_TABLE = "42P01"  # PostgreSQL, appendix A
 def get_by_slug(slug: str) -> Organization:
     """Return the organization, or raise TenantNotFound naming those that there are."""
     with context.override(context.PLATFORM, in_transaction=True):
-        organization = Organization.objects.filter(slug=slug).first()
+        organizations = get_tenant_model()._default_manager
+        organization = organizations.filter(slug=slug).first()
         if organization is None:
-            known = list(Organization.objects.values_list("slug", flat=True)[:8])
+            known = list(organizations.values_list("slug", flat=True)[:8])
             hint = f"There are: {', '.join(known)}." if known else "There is none yet."
             raise TenantNotFound(
                 f"No organization has the slug {slug!r}. {hint} "
@@ -50,10 +52,13 @@ def provision(*, slug: str, name: str, domain: str | None = None) -> Organizatio
             with transaction.atomic(using=settings.DDL_DATABASE, durable=True):
                 schemas.lock_slug(connection, slug)
                 _check_free(slug=slug, schema=schema, host=host)
-                organization = Organization(slug=slug, name=name, schema_name=schema)
+                organization: Organization = get_tenant_model()(
+                    slug=slug, name=name, schema_name=schema
+                )
                 organization.save(using=settings.DDL_DATABASE, force_insert=True)
                 if host:
-                    Domain(domain=host, tenant=organization).save(using=settings.DDL_DATABASE)
+                    domain_of = get_tenant_domain_model()
+                    domain_of(domain=host, tenant=organization).save(using=settings.DDL_DATABASE)
                 schemas.create(connection, schema)
                 executor.migrate(organization.as_active())
         except (DatabaseError, UnableToMigrate) as error:
@@ -63,6 +68,28 @@ def provision(*, slug: str, name: str, domain: str | None = None) -> Organizatio
     # would use that also for what is related to it.
     organization._state.db = DEFAULT_DB_ALIAS
     return organization
+
+
+def suspend(organization: Organization, *, reason: str = "") -> None:
+    """
+    Turn away its requests and tasks from now on, telling those who ask `reason`.
+
+    Nothing of its data is touched. A process that found it a moment ago may serve it for
+    as long as TENANCY_RESOLVER_MEMORY.
+    """
+    _set_state(organization, State.SUSPENDED, reason)
+
+
+def resume(organization: Organization) -> None:
+    """Serve it again."""
+    _set_state(organization, State.ACTIVE, "")
+
+
+def _set_state(organization: Organization, state: State, reason: str) -> None:
+    organization.state, organization.state_reason = state, reason
+    with context.override(context.PLATFORM):
+        organization.clean_fields(exclude=["slug", "name"])
+        organization.save(update_fields=["state", "state_reason"])
 
 
 def delete(organization: Organization) -> None:
@@ -77,7 +104,7 @@ def delete(organization: Organization) -> None:
             with transaction.atomic(using=settings.DDL_DATABASE, durable=True):
                 schemas.lock_slug(connection, organization.slug)
                 schemas.drop(connection, organization.schema_name)
-                rows = Organization.objects.using(settings.DDL_DATABASE)
+                rows = get_tenant_model()._default_manager.using(settings.DDL_DATABASE)
                 rows.filter(pk=organization.pk).delete()
         except DatabaseError as error:
             raise UnableToProvision(
@@ -93,7 +120,8 @@ def _why(error: Exception) -> str:
 
 def _check_free(*, slug: str, schema: str, host: str | None) -> None:
     connection = connections[settings.DDL_DATABASE]
-    if Organization.objects.using(settings.DDL_DATABASE).filter(slug=slug).exists():
+    organizations = get_tenant_model()._default_manager.using(settings.DDL_DATABASE)
+    if organizations.filter(slug=slug).exists():
         raise NameTaken(f"An organization with the slug {slug!r} exists already.")
     if schemas.exists(connection, schema):
         raise NameTaken(
@@ -103,7 +131,8 @@ def _check_free(*, slug: str, schema: str, host: str | None) -> None:
     if schemas.role_exists(connection, schema):
         role = schemas.role_for(connection, schema)
         raise NameTaken(f"The role {role!r} exists already. Choose another slug, or drop it.")
-    if host and Domain.objects.using(settings.DDL_DATABASE).filter(domain=host).exists():
+    domains = get_tenant_domain_model()._default_manager.using(settings.DDL_DATABASE)
+    if host and domains.filter(domain=host).exists():
         raise NameTaken(f"The domain {host!r} belongs to another organization.")
     if host and (host == settings.BASE_DOMAIN or host.endswith(f".{settings.BASE_DOMAIN}")):
         raise NameTaken(

@@ -1,147 +1,193 @@
 """
-Whose host is this?
+For whom is this request?
 
-A resolver is a function `(host) -> Organization | None`; TENANCY_RESOLVERS names them in
-the order in which they are asked. What they find is remembered in the cache, also that
-they found nothing, and forgotten when an organization or a domain changes. What was found
-a moment ago this process knows by itself.
+A resolver is a function `(request) -> tenant or None`: a row of TENANT_MODEL when the
+request names one, None when it says nothing, TenantNotFound when it names one that there
+is not. TENANCY_RESOLVERS lists them. The first that speaks decides, the others are asked as
+well, and a request that names two tenants is refused.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from time import monotonic
+from collections.abc import Callable, Mapping
+from functools import cache
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any, TypeAlias
 
-from django.core.cache import cache
-from django.db import DEFAULT_DB_ALIAS, models, transaction
-from django.http import HttpRequest
+from django.conf import settings as django_settings
+from django.core import signing
+from django.http import HttpRequest, HttpResponse
 from django.utils.module_loading import import_string
 
-from tenancy import context, names
+from tenancy import names, tenants
 from tenancy.conf import settings
-from tenancy.errors import InvalidName, TenantNotFound
-from tenancy.models import Domain, Organization
+from tenancy.errors import InvalidName, InvalidToken, TenantMismatch, TenantNotFound
+from tenancy.tenants import Tenant
 
-Resolver: TypeAlias = Callable[[str], Organization | None]
+Resolver: TypeAlias = Callable[[HttpRequest], Tenant | None]
+TokenVerifier: TypeAlias = Callable[[HttpRequest], Mapping[str, Any] | None]
 
-FIELDS = ("id", "schema_name", "slug", "name", "created_at")
-
-# What this process found, by host, and until when it believes it. Hosts at which nobody
-# answers are not kept: anybody can make them up.
-_found: dict[str, tuple[float, dict[str, Any]]] = {}
+HEADER = "X-Tenant"
+COOKIE = "tenant"
 
 
-def resolve(request: HttpRequest) -> Organization | None:
+def resolve(request: HttpRequest) -> Tenant | None:
     """
-    Return the organization whose host the request asks for, None on the base domain.
+    Return the tenant that the request is for, None for the platform on the base domain.
 
-    Raise TenantNotFound for any other host. Forwarded headers are not read: what
-    decides is the host of the request itself.
+    Raise TenantNotFound when nobody answers, TenantMismatch when the request names two, and
+    InvalidToken when one of the two is named by its token.
     """
+    decided: Tenant | None = None
+    for resolver in _resolvers(tuple(settings.RESOLVERS)):
+        named = resolver(request)
+        if named is None:
+            continue
+        if decided is None:
+            decided = named
+        elif named.pk != decided.pk:
+            raise _mismatch(resolver, decided, named)
+    if decided is None and host_of(request) != settings.BASE_DOMAIN:
+        raise TenantNotFound(f"Nobody answers at {host_of(request)!r}.")
+    return decided
+
+
+def _mismatch(resolver: Resolver, decided: Tenant, named: Tenant) -> Exception:
+    if resolver is token:
+        return InvalidToken(f"The token is {named}'s, and this is {decided}.")
+    return TenantMismatch(f"The request names both {decided} and {named}.")
+
+
+def host_of(request: HttpRequest) -> str:
+    """Return the canonical host of the request itself; forwarded headers are not read."""
     try:
-        host = names.canonical_host(request.get_host())
+        return names.canonical_host(request.get_host())
     except InvalidName as error:
         raise TenantNotFound(str(error)) from error
-    if host == settings.BASE_DOMAIN:
-        return None
-    facts = _known(host)
-    if not facts:
-        raise TenantNotFound(f"No organization answers at {host!r}.")
-    return _from_facts(facts)
 
 
-def subdomain(host: str) -> Organization | None:
-    """Return the organization whose slug is the one label below the base domain."""
-    slug, dot, base = host.partition(".")
+# The resolvers
+
+
+def subdomain(request: HttpRequest) -> Tenant | None:
+    """The one label below the base domain is its slug."""
+    slug, dot, base = host_of(request).partition(".")
     if not dot or base != settings.BASE_DOMAIN:
         return None
-    found: Organization | None = Organization.objects.filter(slug=slug).first()
-    return found
+    return _named("slug", slug)
 
 
-def custom_domain(host: str) -> Organization | None:
-    """Return the organization that has `host` as a domain of its own."""
-    found: Organization | None = Organization.objects.filter(domains__domain=host).first()
-    return found
+def custom_domain(request: HttpRequest) -> Tenant | None:
+    """The host is one of its domains. One that is nobody's says nothing."""
+    host = host_of(request)
+    # There the slug decides, where tenants have one.
+    is_ours = host == settings.BASE_DOMAIN or host.endswith(f".{settings.BASE_DOMAIN}")
+    return None if is_ours and tenants.has_slug() else tenants.look_up("domain", host)
 
 
-def _known(host: str) -> dict[str, Any]:
-    """Return the facts of the organization at `host`, or an empty dictionary."""
-    until, facts = _found.get(host, (0.0, {}))
-    if until > monotonic():
-        return facts
-    with context.override(context.PLATFORM):
-        facts = _remembered(host)
-    if facts:
-        _found[host] = monotonic() + settings.RESOLVER_MEMORY.total_seconds(), facts
-    return facts
+def path_prefix(request: HttpRequest) -> Tenant | None:
+    """The path begins with /TENANCY_PATH_PREFIX/<slug>/; views see the path behind that."""
+    slug, _ = split_path(request.path_info)
+    return _named("slug", slug) if slug else None
 
 
-def _remembered(host: str) -> dict[str, Any]:
-    key = _key(host)
-    facts: dict[str, Any] | None = cache.get(key)
-    if facts is None:
-        organization = _ask(host)
-        facts = {field: getattr(organization, field) for field in FIELDS} if organization else {}
-        cache.set(key, facts, timeout=settings.RESOLVER_TTL.total_seconds())
-    return facts
+def header(request: HttpRequest) -> Tenant | None:
+    """The header X-Tenant is its slug, if the peer is one of TENANCY_TRUSTED_PROXIES."""
+    slug = request.headers.get(HEADER)
+    if slug is None or not _is_trusted(request.META.get("REMOTE_ADDR", "")):
+        return None
+    return _named("slug", slug)
 
 
-def _from_facts(facts: dict[str, Any]) -> Organization:
-    organization = Organization(**facts)
-    organization._state.adding = False
-    organization._state.db = DEFAULT_DB_ALIAS
-    return organization
+def session(request: HttpRequest) -> Tenant | None:
+    """
+    It was chosen earlier in this browser's session, by `choose`.
+
+    A signed cookie of its own, as sessions are rows of the tenant who is looked for here.
+    It says where to go and lets nobody in. One that is not signed by us says nothing, and
+    neither does one whose tenant is gone.
+    """
+    cookie = request.COOKIES.get(COOKIE)
+    if cookie is None:
+        return None
+    try:
+        identity = _signer().unsign(cookie)
+    except signing.BadSignature:
+        return None
+    return tenants.look_up("pk", identity)
 
 
-def _ask(host: str) -> Organization | None:
-    for path in settings.RESOLVERS:
-        resolver: Resolver = import_string(path)
-        if organization := resolver(host):
-            return organization
-    return None
+def choose(response: HttpResponse, tenant: Tenant | None) -> None:
+    """Let this browser's next requests be for `tenant`, as `session` reads it; None forgets it."""
+    if tenant is None:
+        response.delete_cookie(COOKIE)
+        return
+    response.set_cookie(
+        COOKIE,
+        _signer().sign(str(tenant.pk)),
+        secure=django_settings.SESSION_COOKIE_SECURE,
+        httponly=True,
+        samesite="Lax",
+    )
 
 
-def _key(host: str) -> str:
-    return f"host:{host}"
+def token(request: HttpRequest) -> Tenant | None:
+    """
+    The claim TENANCY_TOKEN_CLAIM of the request's token is its slug.
+
+    TENANCY_TOKEN_VERIFIER verifies the token and returns its claims, None when the request
+    has none; it raises InvalidToken. A token that says nothing of a tenant is invalid here.
+    """
+    verify: TokenVerifier = import_string(settings.TOKEN_VERIFIER)
+    claims = verify(request)
+    if claims is None:
+        return None
+    try:
+        return _named("slug", claims.get(settings.TOKEN_CLAIM))
+    except TenantNotFound as error:
+        raise InvalidToken(f"The token's {settings.TOKEN_CLAIM}: {error}") from error
 
 
-def forget(hosts: list[str], *, using: str | None = None) -> None:
-    """Ask the database again for `hosts`, once the open transaction is committed."""
-    keys = [_key(host) for host in hosts]
-
-    def delete() -> None:
-        for host in hosts:
-            _found.pop(host, None)
-        with context.override(context.PLATFORM):
-            cache.delete_many(keys)
-
-    transaction.on_commit(delete, using=using)
+# What they have in common
 
 
-def forget_all() -> None:
-    """Ask the cache again for every host, in this process."""
-    _found.clear()
+def split_path(path: str) -> tuple[str, str]:
+    """Return the slug in `path` and the path behind it, ("", path) where there is none."""
+    prefix = settings.PATH_PREFIX.strip("/")
+    if not prefix or not path.startswith(f"/{prefix}/"):
+        return "", path
+    slug, _, rest = path[len(prefix) + 2 :].partition("/")
+    return slug, f"/{rest}"
 
 
-def forget_organization(
-    sender: type[models.Model], instance: Organization, using: str, **kwargs: Any
-) -> None:
-    """Signal handler: whatever was remembered of its hosts may be wrong now."""
-    domains = Domain.objects.using(using).filter(tenant_id=instance.pk)
-    hosts = [instance.host, *domains.values_list("domain", flat=True)]
-    forget(hosts, using=using)
+def _named(by: str, value: object) -> Tenant:
+    tenant = None
+    if isinstance(value, str) and names.SLUG.fullmatch(value):
+        tenant = tenants.look_up(by, value)
+    if tenant is None:
+        raise TenantNotFound(f"No tenant has the {by} {value!r}.")
+    return tenant
 
 
-def forget_domain(sender: type[models.Model], instance: Domain, using: str, **kwargs: Any) -> None:
-    """Signal handler: this host may be another's now, or nobody's."""
-    forget([instance.domain], using=using)
+def _is_trusted(peer: str) -> bool:
+    try:
+        address = ip_address(peer)
+    except ValueError:
+        return False
+    if isinstance(address, IPv6Address) and address.ipv4_mapped:
+        address = address.ipv4_mapped
+    return any(address in network for network in _networks(tuple(settings.TRUSTED_PROXIES)))
 
 
-def connect_signals() -> None:
-    """Forget what was remembered of a host as soon as its row changes."""
-    for signal in (models.signals.post_save, models.signals.pre_delete):
-        signal.connect(forget_organization, sender=Organization, dispatch_uid="tenancy.resolvers")
-    for signal in (models.signals.post_save, models.signals.post_delete):
-        signal.connect(forget_domain, sender=Domain, dispatch_uid="tenancy.resolvers")
+def _signer() -> signing.Signer:
+    return signing.Signer(salt="tenancy.resolvers.session")
+
+
+@cache
+def _resolvers(paths: tuple[str, ...]) -> list[Resolver]:
+    return [import_string(path) for path in paths]
+
+
+@cache
+def _networks(proxies: tuple[str, ...]) -> list[IPv4Network | IPv6Network]:
+    return [ip_network(proxy) for proxy in proxies]

@@ -23,8 +23,10 @@ NOTHING_HERE = "There is nothing at this address."
 
 _DETAILS = {
     HTTPStatus.BAD_REQUEST: "The request could not be understood.",
+    HTTPStatus.UNAUTHORIZED: "The token is not valid here.",
     HTTPStatus.FORBIDDEN: "You may not do this.",
     HTTPStatus.NOT_FOUND: NOTHING_HERE,
+    HTTPStatus.SERVICE_UNAVAILABLE: "This clinic is out of service for now.",
     HTTPStatus.INTERNAL_SERVER_ERROR: "Something went wrong here. Trying again later may help.",
 }
 

@@ -49,6 +49,7 @@ TENANT_DOMAIN_MODEL = "tenancy.Domain"
 TENANT_SYNC_ROUTER = "tenancy.router.TenancyRouter"
 DATABASE_ROUTERS = [TENANT_SYNC_ROUTER]
 TENANCY_CACHE_PREFIX = "clinicx"
+TENANCY_REFUSAL_VIEW = "clinicx.errors.refuse"
 TENANCY_BASE_DOMAIN = env.text("BASE_DOMAIN", "localhost")
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 

@@ -12,6 +12,8 @@ Each check has an id, a sentence and a hint that can be typed.
                tenancy.E010  server-side binding
                tenancy.E011  a pooler's mode that does not exist
                tenancy.E018  DEBUG where others than us are served
+               tenancy.E035  a trusted proxy that is no address
+               tenancy.E036  a resolver without its setting, or the setting without it
                tenancy.W001  a cache with keys for all tenants
     server     tenancy.E007  an old PostgreSQL
                tenancy.E008  a login to which privileges do not apply

@@ -5,6 +5,7 @@ What is wrong before anything is asked of a server?
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from ipaddress import ip_network
 from typing import Any
 
 from django.apps import AppConfig, apps
@@ -19,6 +20,11 @@ ENGINE = "tenancy.backend"
 MIDDLEWARE = "tenancy.middleware.TenantMiddleware"
 ROUTER = "tenancy.router.TenancyRouter"
 KEY_FUNCTION = "tenancy.cache.make_key"
+RESOLVER_SETTINGS = {
+    "tenancy.resolvers.path_prefix": "PATH_PREFIX",
+    "tenancy.resolvers.header": "TRUSTED_PROXIES",
+    "tenancy.resolvers.token": "TOKEN_VERIFIER",
+}
 POOLER_MODES = ("transaction", "session", "none")
 
 # RFC 6761 keeps .localhost and .test from ever being somebody's.
@@ -182,10 +188,38 @@ def _foreign_keys(
             yield field, field.related_model
 
 
+def check_resolvers(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    messages: list[CheckMessage] = []
+    for proxy in settings.TRUSTED_PROXIES:
+        try:
+            ip_network(proxy)
+        except ValueError as error:
+            messages.append(
+                Error(
+                    f"TENANCY_TRUSTED_PROXIES names {proxy!r}: {error}.",
+                    hint="Name addresses or networks, for example '10.0.3.0/24'.",
+                    id="tenancy.E035",
+                )
+            )
+    for resolver, setting in RESOLVER_SETTINGS.items():
+        is_asked, is_set = resolver in settings.RESOLVERS, bool(getattr(settings, setting))
+        if is_asked != is_set:
+            messages.append(
+                Error(
+                    f"TENANCY_RESOLVERS {'has' if is_asked else 'has not'} {resolver!r}, and "
+                    f"TENANCY_{setting} is {'set' if is_set else 'not set'}.",
+                    hint="Set both, or neither: without the other each of them does nothing.",
+                    id="tenancy.E036",
+                )
+            )
+    return messages
+
+
 CHECKS = (
     check_databases,
     check_pooler_modes,
     check_requests,
+    check_resolvers,
     check_order,
     check_debug,
     check_caches,

@@ -4,6 +4,7 @@ import django.db.models.deletion
 import django_tenants.postgresql_backend.base
 import tenancy.models
 import uuid
+from django.conf import settings
 from django.db import migrations, models
 
 
@@ -12,6 +13,7 @@ class Migration(migrations.Migration):
     initial = True
 
     dependencies = [
+        migrations.swappable_dependency(settings.TENANT_MODEL),
     ]
 
     operations = [
@@ -25,6 +27,7 @@ class Migration(migrations.Migration):
                 ('created_at', models.DateTimeField(auto_now_add=True)),
             ],
             options={
+                'swappable': 'TENANT_MODEL',
                 'ordering': ['slug'],
                 'constraints': [models.CheckConstraint(condition=models.Q(('slug__regex', '^[a-z][a-z0-9-]{1,40}$')), name='tenancy_organization_slug'), models.CheckConstraint(condition=models.Q(('schema_name__regex', '^[a-z_][a-z0-9_]*$')), name='tenancy_organization_schema_name')],
             },
@@ -35,9 +38,10 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('is_primary', models.BooleanField(db_index=True, default=True)),
                 ('domain', models.CharField(help_text="For example 'praxis.example.org'; no scheme, no port.", max_length=253, unique=True, validators=[tenancy.models.validate_host])),
-                ('tenant', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='domains', to='tenancy.organization')),
+                ('tenant', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='domains', to=settings.TENANT_MODEL)),
             ],
             options={
+                'swappable': 'TENANT_DOMAIN_MODEL',
                 'ordering': ['domain'],
                 'constraints': [models.UniqueConstraint(condition=models.Q(('is_primary', True)), fields=('tenant',), name='tenancy_domain_one_primary')],
             },

@@ -12,7 +12,7 @@ from django.http import HttpResponse
 from django.test import RequestFactory
 from django.test.utils import CaptureQueriesContext
 
-from tenancy import context, middleware, resolvers
+from tenancy import context, middleware, resolvers, tenants
 from tenancy.errors import TenantNotFound
 from tenancy.middleware import TenantMiddleware, TenantRequest
 from tenancy.models import Domain, Organization
@@ -84,7 +84,7 @@ class TestResolve:
 
         assert resolvers.resolve(request("elm.localhost")) == elm
         assert resolvers.resolve(request("ash.localhost")) == elm
-        resolvers.forget_all()
+        tenants.forget_all()
         with pytest.raises(TenantNotFound):
             resolvers.resolve(request("elm.localhost"))
 

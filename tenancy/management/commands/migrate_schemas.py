@@ -8,12 +8,12 @@ from django.core.management.base import CommandError, CommandParser
 from django.db import connections
 from django.db.models import Q
 from django_tenants.management.commands import migrate_schemas
+from django_tenants.utils import get_tenant_model
 
-from tenancy import context
+from tenancy import context, tenants
 from tenancy.conf import settings
 from tenancy.context import Target
 from tenancy.errors import UnableToMigrate
-from tenancy.models import Organization
 from tenancy.names import PUBLIC_SCHEMA
 from tenancy.rollout import executor, plan
 
@@ -59,14 +59,16 @@ class Command(migrate_schemas.MigrateSchemasCommand):  # type: ignore[misc]  # u
 
     def _tenants(self) -> list[Target]:
         with context.override(context.PLATFORM):
-            organizations = Organization.objects.using(settings.DDL_DATABASE)
+            rows = get_tenant_model()._default_manager.using(settings.DDL_DATABASE)
             if self.schema_name and self.schema_name != PUBLIC_SCHEMA:
-                organizations = organizations.filter(
-                    Q(schema_name=self.schema_name) | Q(slug=self.schema_name)
-                )
-                if not organizations:
-                    raise CommandError(f"No organization has the schema {self.schema_name!r}.")
-            return [organization.as_active() for organization in organizations]
+                is_named = Q(schema_name=self.schema_name)
+                if tenants.has_slug():
+                    is_named |= Q(slug=self.schema_name)
+                rows = rows.filter(is_named)
+                if not rows:
+                    raise CommandError(f"No tenant has the schema {self.schema_name!r}.")
+            # A project's own model may have a row for the public schema too.
+            return [tenants.as_active(row) for row in rows if row.schema_name != PUBLIC_SCHEMA]
 
     def _migrate(self, targets: list[Target]) -> None:
         by_schema = {executor.schema_of(target): target for target in targets}

@@ -1,0 +1,166 @@
+"""
+Who is this tenant, and may it be worked for?
+
+What is found is remembered in the cache, also that nothing was found, and forgotten when a
+tenant or a domain changes; what was found a moment ago this process knows by itself. Works
+with any TENANT_MODEL: what only tenancy's own has (a slug, a state) is used where it is.
+"""
+
+from __future__ import annotations
+
+from functools import cache as cache_forever
+from time import monotonic
+from typing import Any, TypeAlias
+
+from django.core.cache import cache
+from django.core.exceptions import FieldDoesNotExist, ValidationError
+from django.db import DEFAULT_DB_ALIAS, models, transaction
+from django_tenants.utils import get_public_schema_name, get_tenant_domain_model, get_tenant_model
+
+from tenancy import context
+from tenancy.conf import settings
+from tenancy.context import ActiveTenant, Target
+from tenancy.errors import TenantNotFound, TenantSuspended
+
+# A row of TENANT_MODEL, whichever that is.
+Tenant: TypeAlias = Any
+
+# By what a tenant is looked up, and the question that this is for TENANT_MODEL.
+LOOKUPS = {"pk": "pk", "slug": "slug", "schema": "schema_name", "domain": "domains__domain"}
+
+# What this process found, and until when it believes it. What nobody is called is not kept:
+# anybody can make it up.
+_found: dict[str, tuple[float, dict[str, Any]]] = {}
+
+
+def as_active(tenant: Tenant) -> Target:
+    """Return what `context.override` wants to know of a row of TENANT_MODEL."""
+    schema = tenant.schema_name
+    if schema == get_public_schema_name():
+        return context.PLATFORM
+    return ActiveTenant(
+        id=tenant.pk,
+        schema=schema,
+        slug=str(getattr(tenant, "slug", "")),
+        name=str(getattr(tenant, "name", "")),
+    )
+
+
+def find(identity: object) -> ActiveTenant:
+    """
+    Return the tenant that has this primary key, for work that is no request.
+
+    Raise TenantNotFound when there is none (any more), TenantSuspended when it is not to be
+    worked for. A change elsewhere is seen after TENANCY_RESOLVER_MEMORY.
+    """
+    tenant = look_up("pk", identity)
+    active = as_active(tenant) if tenant is not None else None
+    if not isinstance(active, ActiveTenant):
+        raise TenantNotFound(f"No tenant has the id {str(identity)!r}.")
+    check_served(tenant)
+    return active
+
+
+def check_served(tenant: Tenant) -> None:
+    """Raise TenantSuspended when `tenant` is not to be worked for now."""
+    if getattr(tenant, "is_suspended", False):
+        raise TenantSuspended(
+            f"{tenant} is suspended. Type: manage.py resume_tenant {getattr(tenant, 'slug', '')}",
+            reason=getattr(tenant, "state_reason", ""),
+        )
+
+
+def look_up(by: str, value: object) -> Tenant | None:
+    """Return the row of TENANT_MODEL that `value` names, `by` one of LOOKUPS, or None."""
+    key = f"tenant:{by}:{value}"
+    until, facts = _found.get(key, (0.0, {}))
+    if until <= monotonic():
+        with context.override(context.PLATFORM):
+            facts = _remembered(key, by, value)
+        if facts:
+            _found[key] = monotonic() + settings.RESOLVER_MEMORY.total_seconds(), facts
+    return _from_facts(facts) if facts else None
+
+
+@cache_forever
+def has_slug() -> bool:
+    """Tell whether TENANT_MODEL has a slug, as tenancy's own."""
+    try:
+        get_tenant_model()._meta.get_field("slug")
+    except FieldDoesNotExist:
+        return False
+    return True
+
+
+def _remembered(key: str, by: str, value: object) -> dict[str, Any]:
+    facts: dict[str, Any] | None = cache.get(key)
+    # A process of an older or newer release may know other columns.
+    if facts is None or (facts and facts.keys() != set(_columns())):
+        facts = _ask(by, value)
+        cache.set(key, facts, timeout=settings.RESOLVER_TTL.total_seconds())
+    return facts
+
+
+def _ask(by: str, value: object) -> dict[str, Any]:
+    rows = get_tenant_model()._default_manager.using(DEFAULT_DB_ALIAS)
+    try:
+        tenant = rows.filter(**{LOOKUPS[by]: value}).first()
+    except (ValueError, ValidationError):
+        return {}  # no key looks like this
+    return {column: getattr(tenant, column) for column in _columns()} if tenant else {}
+
+
+def _columns() -> list[str]:
+    return [field.attname for field in get_tenant_model()._meta.concrete_fields]
+
+
+def _from_facts(facts: dict[str, Any]) -> Tenant:
+    tenant = get_tenant_model()(**facts)
+    tenant._state.adding = False
+    tenant._state.db = DEFAULT_DB_ALIAS
+    return tenant
+
+
+def forget_all() -> None:
+    """Ask the cache again for every tenant, in this process."""
+    _found.clear()
+
+
+def _forget(names: list[tuple[str, object]], using: str | None) -> None:
+    """Ask the database again for `names`, once the open transaction is committed."""
+    keys = [f"tenant:{by}:{value}" for by, value in names]
+
+    def delete() -> None:
+        for key in keys:
+            _found.pop(key, None)
+        with context.override(context.PLATFORM):
+            cache.delete_many(keys)
+
+    transaction.on_commit(delete, using=using)
+
+
+def forget_tenant(sender: type[models.Model], instance: Tenant, using: str, **kwargs: Any) -> None:
+    """Signal handler: whatever was remembered of it may be wrong now."""
+    domains = get_tenant_domain_model()._default_manager.using(using)
+    hosts = domains.filter(tenant_id=instance.pk).values_list("domain", flat=True)
+    names: list[tuple[str, object]] = [("domain", host) for host in hosts]
+    names += [("pk", instance.pk), ("schema", instance.schema_name)]
+    if slug := getattr(instance, "slug", ""):
+        names.append(("slug", slug))
+    _forget(names, using)
+
+
+def forget_domain(
+    sender: type[models.Model], instance: models.Model, using: str, **kwargs: Any
+) -> None:
+    """Signal handler: this host may be another's now, or nobody's."""
+    _forget([("domain", instance.domain)], using)  # type: ignore[attr-defined]  # a Domain
+
+
+def connect_signals() -> None:
+    """Forget what was remembered of a tenant as soon as its row changes."""
+    tenant, domain = get_tenant_model(), get_tenant_domain_model()
+    for signal in (models.signals.post_save, models.signals.pre_delete):
+        signal.connect(forget_tenant, sender=tenant, dispatch_uid="tenancy.tenants")
+    for signal in (models.signals.post_save, models.signals.post_delete):
+        signal.connect(forget_domain, sender=domain, dispatch_uid="tenancy.tenants")

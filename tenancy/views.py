@@ -1,0 +1,50 @@
+"""
+What does a request get that is turned away before anybody is active?
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from django.http import HttpRequest, HttpResponse
+from django.template.loader import select_template
+
+from tenancy.errors import InvalidToken, TenancyError, TenantSuspended
+
+# Nobody knows when a suspension ends; whoever polls may look again in an hour.
+RETRY_AFTER_SECONDS = 60 * 60
+
+
+def refuse(request: HttpRequest, error: TenancyError) -> HttpResponse:
+    """
+    Answer 503 for a tenant that is suspended, 401 for a token, 400 for two tenants.
+
+    The page is the project's `503.html`, `401.html` or `400.html`, else tenancy's own. It
+    gets the `reason` of a suspension, and no request: whoever would ask that for a user or a
+    session asks nobody. TENANCY_REFUSAL_VIEW names another such function.
+    """
+    status = status_of(error)
+    page = select_template([f"{status}.html", "tenancy/refused.html"])
+    text = {"reason": getattr(error, "reason", ""), "status": status}
+    response = HttpResponse(page.render(text), status=status)
+    add_headers(response, error)
+    return response
+
+
+def status_of(error: TenancyError) -> HTTPStatus:
+    match error:
+        case TenantSuspended():
+            return HTTPStatus.SERVICE_UNAVAILABLE
+        case InvalidToken():
+            return HTTPStatus.UNAUTHORIZED
+        case _:
+            return HTTPStatus.BAD_REQUEST
+
+
+def add_headers(response: HttpResponse, error: TenancyError) -> None:
+    """Say when to come back (RFC 9110, 10.2.3), and what is wrong with a token (RFC 6750, 3)."""
+    match error:
+        case TenantSuspended():
+            response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+        case InvalidToken():
+            response.headers["WWW-Authenticate"] = 'Bearer error="invalid_token"'
