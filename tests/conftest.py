@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 pytest_plugins = [
+    "tenancy.testing.plugin",
     "tests.fixtures.database",
     "tests.fixtures.clinics",
     "tests.fixtures.pgbouncer",

@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 from urllib.parse import urlsplit
-from zlib import crc32
 
 import django
 import psycopg
@@ -68,8 +67,7 @@ def servers_running() -> Iterator[None]:
             stack.enter_context(_alone())
             stack.callback(local.stop_servers, STACK)
             os.environ.update(local.ensure_servers(STACK))
-        number = crc32(servers.database_name().encode()) % servers.LIVE_REDIS_DATABASE
-        os.environ["REDIS_URL"] = servers.redis_url(number)
+        os.environ["REDIS_URL"] = servers.redis_url(servers.redis_number())
         yield
 
 

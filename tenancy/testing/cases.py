@@ -1,59 +1,22 @@
 """
-What a project's tests need: a database with its roles, and working for a tenant in a test.
+How does a test work for a tenant?
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import psycopg
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.test import Client
-from psycopg import sql
 
-from tenancy import context, roles
+from tenancy import context
 from tenancy.conf import settings
 from tenancy.context import Target
-from tenancy.models import Organization
 
-
-def make_database(
-    *, superuser_url: str, database: str, app_password: str, ddl_password: str
-) -> None:
-    """Make `database` anew with its roles; what it held before is gone, tenants' roles too."""
-    with psycopg.connect(superuser_url, autocommit=True) as server:
-        name = sql.Identifier(database)
-        server.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
-        _drop_roles(server, database)
-        server.execute(
-            sql.SQL("CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8'").format(name)
-        )
-    with psycopg.connect(superuser_url, dbname=database, autocommit=True) as server:
-        script = roles.bootstrap_sql(
-            database=database, app_password=app_password, ddl_password=ddl_password
-        )
-        server.execute(script.encode())
-
-
-# A database named clinicx_live has roles that begin like those of one named clinicx.
-ROLES_OF_DATABASE = """
-    SELECT rolname
-      FROM pg_catalog.pg_roles
-     WHERE starts_with(rolname, %(database)s || '_')
-       AND NOT EXISTS (
-           SELECT
-             FROM pg_catalog.pg_database
-            WHERE starts_with(datname, %(database)s || '_')
-              AND starts_with(rolname, datname || '_')
-       )
-"""
-
-
-def _drop_roles(server: psycopg.Connection[Any], database: str) -> None:
-    for (role,) in server.execute(ROLES_OF_DATABASE, {"database": database}).fetchall():
-        server.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(role)))
+if TYPE_CHECKING:
+    from tenancy.models import Organization
 
 
 @contextmanager
