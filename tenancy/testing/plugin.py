@@ -185,14 +185,14 @@ def _rolled_back(target: Target, django_db_blocker: Any) -> Iterator[None]:
 @pytest.fixture
 def in_elm(elm: Organization, django_db_blocker: Any) -> Iterator[Organization]:
     """Elm is active, in a transaction that is rolled back. Do not mark the test with django_db."""
-    for _ in _rolled_back(elm.as_active(), django_db_blocker):
+    for _ in _rolled_back(tenants.as_active(elm), django_db_blocker):
         yield elm
 
 
 @pytest.fixture
 def in_oak(oak: Organization, django_db_blocker: Any) -> Iterator[Organization]:
     """Oak is active, in a transaction that is rolled back."""
-    for _ in _rolled_back(oak.as_active(), django_db_blocker):
+    for _ in _rolled_back(tenants.as_active(oak), django_db_blocker):
         yield oak
 
 
