@@ -47,8 +47,8 @@ def resolve(request: HttpRequest) -> Tenant | None:
             decided = named
         elif named.pk != decided.pk:
             raise _mismatch(resolver, decided, named)
-    if decided is None and host_of(request) != settings.BASE_DOMAIN:
-        raise TenantNotFound(f"Nobody answers at {host_of(request)!r}.")
+    if decided is None and (host := host_of(request)) != settings.BASE_DOMAIN:
+        raise TenantNotFound(f"Nobody answers at {host!r}.")
     return decided
 
 
@@ -60,10 +60,15 @@ def _mismatch(resolver: Resolver, decided: Tenant, named: Tenant) -> Exception:
 
 def host_of(request: HttpRequest) -> str:
     """Return the canonical host of the request itself; forwarded headers are not read."""
-    try:
-        return names.canonical_host(request.get_host())
-    except InvalidName as error:
-        raise TenantNotFound(str(error)) from error
+    # Each resolver asks, and Django reads and checks the header anew each time.
+    host: str | None = getattr(request, "_canonical_host", None)
+    if host is None:
+        try:
+            host = names.canonical_host(request.get_host())
+        except InvalidName as error:
+            raise TenantNotFound(str(error)) from error
+        request._canonical_host = host  # type: ignore[attr-defined]
+    return host
 
 
 # The resolvers
@@ -79,9 +84,9 @@ def subdomain(request: HttpRequest) -> Tenant | None:
 
 def custom_domain(request: HttpRequest) -> Tenant | None:
     """The host is one of its domains. One that is nobody's says nothing."""
-    host = host_of(request)
+    host, base = host_of(request), settings.BASE_DOMAIN
     # There the slug decides, where tenants have one.
-    is_ours = host == settings.BASE_DOMAIN or host.endswith(f".{settings.BASE_DOMAIN}")
+    is_ours = host == base or host.endswith(f".{base}")
     return None if is_ours and tenants.has_slug() else tenants.look_up("domain", host)
 
 
