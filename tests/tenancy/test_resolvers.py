@@ -238,7 +238,7 @@ class TestPathPrefix:
         assert response.cookies["sessionid"]["path"] == "/clinics/elm/"
         assert response.cookies["elsewhere"]["path"] == "/elsewhere/"
 
-    def test_static_files_are_nobodys(self, middleware: TenantMiddleware) -> None:
+    def test_static_files_are_nobodys(self) -> None:
         """Django remembers STATIC_URL below the path of whoever asks for it first."""
         django_settings.__dict__.pop("STATIC_URL", None)
         middleware = TenantMiddleware(lambda request: HttpResponse(django_settings.STATIC_URL))
