@@ -1,33 +1,194 @@
 """
-Under which key does the cache keep what belongs to one tenant?
+Under which key does a cache keep what belongs to one tenant, and who gets at it?
 
-`KEY_FUNCTION = "tenancy.cache.make_key"` in each entry of CACHES.
+`RedisCache` is the backend for CACHES. Under any other backend `make_key` alone keeps
+values apart, as its KEY_FUNCTION. What is everybody's on purpose has an alias of its own,
+whose KEY_FUNCTION is `make_shared_key`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from hashlib import blake2b
+from itertools import islice
+from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
+from django_redis import cache as django_redis_cache
+from django_redis.client import ShardClient
+from django_redis.client.default import DefaultClient, _main_exceptions, glob_escape
+from django_redis.exceptions import ConnectionInterrupted
+from django_redis.util import CacheKey
+
 from tenancy import context
 from tenancy.conf import settings
-from tenancy.context import ActiveTenant
-from tenancy.errors import NoActiveTenant
+from tenancy.context import PLATFORM
+from tenancy.errors import CrossTenantAccess
+
+SHARED = "shared"
+SEAL_BYTES = 8
+
+# Keys that Redis looks at for one SCAN, and takes out with one UNLINK: a round trip each.
+BATCH = 1000
 
 
-def make_key(key: str, key_prefix: str, version: int) -> str:
+def make_key(key: str, key_prefix: str, version: int | str) -> str:
     """
     Return `<prefix>:<organization id>:<version>:<key>`, or `<prefix>:platform:...`.
 
-    The id and not the schema: a rename changes the schema. Raise NoActiveTenant where
-    nobody is active, as a shared key is a leak that no query would show.
+    Raise NoActiveTenant where nobody is active, as a shared key is a leak that no query
+    would show.
     """
-    prefix = key_prefix or settings.CACHE_PREFIX
-    match context.require_current():
-        case ActiveTenant(id=None) as tenant:
-            raise NoActiveTenant(
-                f"The cache keys of {tenant} need its id; activate it with "
-                "organization.as_active()."
+    return f"{_root(key_prefix)}:{context.require_owner()}:{version}:{key}"
+
+
+def make_shared_key(key: str, key_prefix: str, version: int | str) -> str:
+    """Return `<prefix>:shared:<version>:<key>`, whoever is active."""
+    return f"{_root(key_prefix)}:{SHARED}:{version}:{key}"
+
+
+def _root(key_prefix: str) -> str:
+    return key_prefix or settings.CACHE_PREFIX
+
+
+class RedisCache(django_redis_cache.RedisCache):  # type: ignore[misc]  # no types there
+    """
+    django-redis's backend, of which every method reaches the active tenant's keys only.
+
+    `clear()` empties the active tenant's cache and no other. `keys()` and its like return
+    what the keys were called when they were set. A key or an iterator that was made for
+    one tenant raises CrossTenantAccess or goes on with that tenant's. Each value carries a
+    seal of its owner, so that one that arrives under another's key is refused.
+
+    `client.get_client()` and `get_redis_connection()` are Redis itself: ask
+    `cache.make_key(name)` for each key that they are given.
+    """
+
+    def __init__(self, server: str, params: dict[str, Any]) -> None:
+        super().__init__(server, {"KEY_FUNCTION": make_key, **params})
+        if self.key_func not in (make_key, make_shared_key):
+            raise ImproperlyConfigured(
+                f"{type(self).__qualname__} cannot tell whose the keys of {self.key_func!r} are. "
+                "Set KEY_FUNCTION to tenancy.cache.make_key or tenancy.cache.make_shared_key."
             )
-        case ActiveTenant(id=identity):
-            owner = str(identity)
-        case _:
-            owner = "platform"
-    return f"{prefix}:{owner}:{version}:{key}"
+        self._client_cls: type[Any] = _owning(self._client_cls)
+
+    @property
+    def namespace(self) -> str:
+        """What every key begins with that may be reached now; may raise NoActiveTenant."""
+        return str(self.key_func("", self.key_prefix, "")).removesuffix(":")
+
+    @django_redis_cache.omit_exception  # type: ignore[untyped-decorator]
+    def clear_all(self) -> None:
+        """
+        Empty the cache of all tenants, of the platform and what they share.
+
+        For operators: raise CrossTenantAccess unless the platform is active. Anything else
+        in the same Redis remains, such as a queue.
+        """
+        if context.require_current() is not PLATFORM:
+            raise CrossTenantAccess(
+                f"{context.get_current()} is active, and clear_all() empties every tenant's cache. "
+                "Use clear(), or work inside `with context.override(context.PLATFORM):`."
+            )
+        self.client.unlink_matching(f"{glob_escape(_root(self.key_prefix))}:*")
+
+
+class _OwningClient(DefaultClient):  # type: ignore[misc]  # no types there
+    """Mixed in before the client that a project chose: only the namespace's keys go through."""
+
+    def __init__(self, server: str, params: dict[str, Any], backend: RedisCache) -> None:
+        super().__init__(server, params, backend)
+        self.reverse_key: Callable[[str], str] = self._reverse_key
+
+    def make_key(self, *args: Any, **kwargs: Any) -> CacheKey:
+        return _checked(super().make_key(*args, **kwargs), self._backend.namespace)
+
+    def make_pattern(self, *args: Any, **kwargs: Any) -> CacheKey:
+        return _checked(super().make_pattern(*args, **kwargs), glob_escape(self._backend.namespace))
+
+    def _reverse_key(self, key: str) -> str:
+        _version, _, name = key.removeprefix(self._backend.namespace).partition(":")
+        return name
+
+    # What is asked for later belongs to whoever is active now.
+
+    def iter_keys(self, *args: Any, **kwargs: Any) -> Iterator[str]:
+        return context.carry_iterator(super().iter_keys(*args, **kwargs), context.get_current())
+
+    def sscan_iter(self, *args: Any, **kwargs: Any) -> Iterator[Any]:
+        return context.carry_iterator(super().sscan_iter(*args, **kwargs), context.get_current())
+
+    # django-redis would flush the database, and send all deletions as one message.
+
+    def clear(self, client: Any = None) -> None:
+        self.unlink_matching(f"{glob_escape(self._backend.namespace)}*", client=client)
+
+    def delete_pattern(
+        self,
+        pattern: str,
+        version: int | str | None = None,
+        prefix: str | None = None,
+        client: Any = None,
+        itersize: int | None = None,
+    ) -> int:
+        matching = self.make_pattern(pattern, version=version, prefix=prefix)
+        return self.unlink_matching(matching, client=client, itersize=itersize)
+
+    def unlink_matching(
+        self, pattern: str, *, client: Any = None, itersize: int | None = None
+    ) -> int:
+        """Delete in batches what matches, whoever's it is; return how many keys that were."""
+        client = client or self.get_client(write=True)
+        count = 0
+        try:
+            found = client.scan_iter(match=pattern, count=itersize or BATCH)
+            while batch := list(islice(found, BATCH)):
+                count += client.unlink(*batch)
+        except _main_exceptions as error:
+            raise ConnectionInterrupted(connection=client) from error
+        return count
+
+    # A connection that got out of step answers with what somebody else asked for.
+
+    def encode(self, value: Any, *, allow_int: bool = True) -> bytes | int:
+        encoded: bytes | int = super().encode(value, allow_int=allow_int)
+        return encoded if isinstance(encoded, int) else self._seal() + encoded
+
+    def decode(self, value: Any) -> Any:
+        if isinstance(value, bytes) and not _is_number(value):
+            seal, value = value[:SEAL_BYTES], value[SEAL_BYTES:]
+            if seal != self._seal():
+                raise CrossTenantAccess(
+                    f"Redis returned a value that was not put there for {context.get_current()}. "
+                    "Restart this process, whose connection may be out of step, and look for "
+                    "what writes to these keys without the cache."
+                )
+        return super().decode(value)
+
+    def _seal(self) -> bytes:
+        return blake2b(self._backend.namespace.encode(), digest_size=SEAL_BYTES).digest()
+
+
+def _owning(client_class: type[Any]) -> type[Any]:
+    """Return `client_class`, the project's choice, letting only the namespace's keys through."""
+    if issubclass(client_class, ShardClient):
+        raise ImproperlyConfigured(
+            "ShardClient spreads a tenant's keys over servers that cannot be emptied for it "
+            "alone. Set OPTIONS['CLIENT_CLASS'] to django_redis.client.DefaultClient."
+        )
+    return type(f"Owning{client_class.__name__}", (_OwningClient, client_class), {})
+
+
+def _checked(key: CacheKey, namespace: str) -> CacheKey:
+    if not key.startswith(namespace):
+        raise CrossTenantAccess(
+            f"{context.get_current()} is active, and a cache key does not begin with "
+            f"{namespace!r}. Give the key's own name, without `prefix`."
+        )
+    return key
+
+
+def _is_number(value: bytes) -> bool:
+    """Tell whether Redis keeps it as a number, with which it can count; such have no seal."""
+    return value.removeprefix(b"-").isdigit()

@@ -17,12 +17,10 @@ from dataclasses import dataclass
 from enum import Enum
 from functools import wraps
 from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
-from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeAlias, TypeVar, cast
+from typing import Any, Final, ParamSpec, TypeAlias, TypeVar, cast
+from uuid import UUID
 
 from tenancy.errors import NoActiveTenant
-
-if TYPE_CHECKING:
-    from uuid import UUID
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +95,24 @@ def require_tenant() -> ActiveTenant:
     if isinstance(target, Platform):
         raise NoActiveTenant("This is a tenant's work, and the platform is active.")
     return target
+
+
+def require_owner() -> str:
+    """
+    Return what marks as the active tenant's all that is kept outside the database.
+
+    That is its id, or "platform"; not the schema, which a rename changes. Raise
+    NoActiveTenant where nobody is active, or a tenant whose id is not known.
+    """
+    target = require_current()
+    if isinstance(target, Platform):
+        return target.value
+    if not isinstance(target.id, (UUID, int)):
+        raise NoActiveTenant(
+            f"What {target} keeps outside the database needs its id, a UUID or a number, and "
+            f"that is {target.id!r}. Activate it with organization.as_active()."
+        )
+    return str(target.id)
 
 
 def is_tenant_active() -> bool:

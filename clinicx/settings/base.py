@@ -50,6 +50,7 @@ TENANT_SYNC_ROUTER = "tenancy.router.TenancyRouter"
 DATABASE_ROUTERS = [TENANT_SYNC_ROUTER]
 TENANCY_CACHE_PREFIX = "clinicx"
 TENANCY_REFUSAL_VIEW = "clinicx.errors.refuse"
+DJANGO_REDIS_LOG_IGNORED_EXCEPTIONS = True
 TENANCY_BASE_DOMAIN = env.text("BASE_DOMAIN", "localhost")
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 

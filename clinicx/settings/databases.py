@@ -63,7 +63,7 @@ def _database(url: str) -> dict[str, Any]:
 def caches(*, redis_url: str) -> dict[str, Any]:
     return {
         "default": {
-            "BACKEND": "django_redis.cache.RedisCache",
+            "BACKEND": "tenancy.cache.RedisCache",
             "LOCATION": redis_url,
             "KEY_PREFIX": "clinicx",
             "KEY_FUNCTION": "tenancy.cache.make_key",
@@ -72,7 +72,6 @@ def caches(*, redis_url: str) -> dict[str, Any]:
                 "CLIENT_CLASS": "django_redis.client.DefaultClient",
                 # Without Redis pages are slower, and that is all.
                 "IGNORE_EXCEPTIONS": True,
-                "LOG_IGNORED_EXCEPTIONS": True,
                 "SOCKET_CONNECT_TIMEOUT": 1,
                 "SOCKET_TIMEOUT": 1,
             },

@@ -14,7 +14,8 @@ Each check has an id, a sentence and a hint that can be typed.
                tenancy.E018  DEBUG where others than us are served
                tenancy.E035  a trusted proxy that is no address
                tenancy.E036  a resolver without its setting, or the setting without it
-               tenancy.W001  a cache with keys for all tenants
+    stores     tenancy.E025  a cache with keys for all tenants
+               tenancy.E027  a cache that is emptied for all tenants
     server     tenancy.E007  an old PostgreSQL
                tenancy.E008  a login to which privileges do not apply
                tenancy.E009  a login with rights of its own
@@ -41,12 +42,12 @@ from django.core.checks import register as register_check
 from django.db import connections
 
 from tenancy import context
-from tenancy.checks import poolers, server, settings
+from tenancy.checks import poolers, server, settings, stores
 
 
 def register() -> None:
     """Tell Django of all checks."""
-    for check in settings.CHECKS:
+    for check in (*settings.CHECKS, *stores.CHECKS):
         register_check(check, "tenancy")
     register_check(check_servers, Tags.database)
 

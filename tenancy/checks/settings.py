@@ -10,7 +10,7 @@ from typing import Any
 
 from django.apps import AppConfig, apps
 from django.conf import settings as django_settings
-from django.core.checks import CheckMessage, Error, Warning
+from django.core.checks import CheckMessage, Error
 from django.db import models
 
 from tenancy import router
@@ -19,7 +19,6 @@ from tenancy.conf import settings
 ENGINE = "tenancy.backend"
 MIDDLEWARE = "tenancy.middleware.TenantMiddleware"
 ROUTER = "tenancy.router.TenancyRouter"
-KEY_FUNCTION = "tenancy.cache.make_key"
 RESOLVER_SETTINGS = {
     "tenancy.resolvers.path_prefix": "PATH_PREFIX",
     "tenancy.resolvers.header": "TRUSTED_PROXIES",
@@ -150,18 +149,6 @@ def _is_local(host: str) -> bool:
     return name in LOCAL_HOSTS or name.endswith((".localhost", ".test"))
 
 
-def check_caches(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
-    return [
-        Warning(
-            f"CACHES[{alias!r}] shares its keys between all tenants.",
-            hint=f"Set CACHES[{alias!r}]['KEY_FUNCTION'] = {KEY_FUNCTION!r}.",
-            id="tenancy.W001",
-        )
-        for alias, cache in django_settings.CACHES.items()
-        if cache.get("KEY_FUNCTION") != KEY_FUNCTION and not cache["BACKEND"].endswith("DummyCache")
-    ]
-
-
 def check_foreign_keys(
     app_configs: Sequence[AppConfig] | None, **kwargs: Any
 ) -> list[CheckMessage]:
@@ -222,6 +209,5 @@ CHECKS = (
     check_resolvers,
     check_order,
     check_debug,
-    check_caches,
     check_foreign_keys,
 )

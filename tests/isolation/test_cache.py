@@ -11,7 +11,10 @@ from django.conf import settings
 from django.contrib.contenttypes.models import ContentType
 from django.core.cache import cache, caches
 from django.core.cache.backends.base import BaseCache
+from django.http import HttpResponse
 from django.template import Context, Template
+from django.test import RequestFactory
+from django.views.decorators.cache import cache_page
 from django_redis import get_redis_connection
 
 from apps.patients.models import Patient
@@ -19,6 +22,9 @@ from tenancy import context
 from tenancy.context import Target
 from tenancy.errors import NoActiveTenant
 from tenancy.models import Organization
+from tenancy.testing import TenantClient
+
+KEEPERS = ("Update", "FetchFrom")
 
 each_cache = pytest.mark.parametrize("alias", settings.CACHES)
 
@@ -41,6 +47,7 @@ WRITE: dict[str, Callable[[BaseCache], Any]] = {
     "delete": lambda cache: cache.delete("key"),
     "delete_many": lambda cache: cache.delete_many(["key"]),
     "delete_pattern": lambda cache: cache.delete_pattern("*"),
+    "clear": lambda cache: cache.clear(),
     "touch": lambda cache: cache.touch("key", 1),
     "expire": lambda cache: cache.expire("key", 1),
     "persist": lambda cache: cache.persist("key"),
@@ -119,6 +126,31 @@ class TestCache:
                 seen.append(template.render(Context({"name": f"{name}, {len(seen)}"})))
 
         assert seen == ["elm, 0", "oak, 1", "elm, 0"]
+
+    def test_of_a_page_is_the_clinics(self, at: Callable[[str], Any]):
+        """
+        Also where both have the same host, and differ by a path or a header.
+        """
+        seen = []
+        view = cache_page(60)(lambda request: HttpResponse(f"{context.get_current()}, {len(seen)}"))
+
+        for name in ("elm", "oak", "elm"):
+            with at(name):
+                seen.append(view(RequestFactory().get("/")).content.decode())
+
+        assert seen == ["elm, 0", "oak, 1", "elm, 0"]
+
+    def test_of_a_page_is_nobodys_outside_of_the_tenants_middleware(
+        self, settings: Any, outside: list[Organization]
+    ):
+        """
+        Django's middleware that keeps pages stands before ours: nothing is kept or found.
+        """
+        kept, fetched = (f"django.middleware.cache.{name}CacheMiddleware" for name in KEEPERS)
+        settings.MIDDLEWARE = [kept, fetched, *settings.MIDDLEWARE]
+
+        with pytest.raises(NoActiveTenant):
+            TenantClient(outside[0]).get("/sign-in/")
 
     @each_cache
     @pytest.mark.parametrize("way", [*READ, *WRITE])

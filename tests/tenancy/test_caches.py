@@ -1,48 +1,14 @@
-"""What is remembered outside the database stays with its tenant."""
+"""What a process remembers stays with its tenant."""
 
 from __future__ import annotations
 
-import pytest
 from django.contrib.auth.models import Permission
 from django.contrib.contenttypes.models import ContentType
-from django.core.cache import cache
 from django.db import transaction
 
 from apps.accounts.models import User
-from tenancy import cache as tenancy_cache
 from tenancy import context
-from tenancy.context import PLATFORM, ActiveTenant
-from tenancy.errors import NoActiveTenant
 from tenancy.models import Organization
-
-
-class TestMakeKey:
-    def test_names_the_organization(self, elm: Organization) -> None:
-        with context.override(elm.as_active()):
-            assert tenancy_cache.make_key("greeting", "clinicx", 1) == (
-                f"clinicx:{elm.id}:1:greeting"
-            )
-
-    def test_names_the_platform(self) -> None:
-        with context.override(PLATFORM):
-            assert tenancy_cache.make_key("greeting", "", 1) == "clinicx:platform:1:greeting"
-
-    def test_refuses_nobody(self) -> None:
-        with context.override(None), pytest.raises(NoActiveTenant):
-            tenancy_cache.make_key("greeting", "clinicx", 1)
-
-    def test_refuses_a_tenant_without_an_id(self) -> None:
-        with (
-            context.override(ActiveTenant(id=None, schema="tenant_elm")),
-            pytest.raises(NoActiveTenant, match="as_active"),
-        ):
-            tenancy_cache.make_key("greeting", "clinicx", 1)
-
-    def test_keeps_values_apart(self, elm: Organization, oak: Organization) -> None:
-        with context.override(elm.as_active()):
-            cache.set("greeting", "Elm's")
-        with context.override(oak.as_active()):
-            assert cache.get("greeting") is None
 
 
 class TestContentTypes:
