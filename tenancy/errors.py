@@ -11,6 +11,7 @@ Errors raised across module boundaries.
     |__TenantSuspended
     |__TenantMismatch
     |__InvalidToken
+    |__UnableToLock
     |__InvalidName
     |__NameTaken
     |__UnableToProvision
@@ -62,6 +63,10 @@ class TenantMismatch(TenancyError):
 
 class InvalidToken(TenancyError):
     """A request's token is not valid, or not for this tenant; it was not answered."""
+
+
+class UnableToLock(TenancyError):
+    """Another transaction held a lock for too long; this one can go on without it."""
 
 
 class InvalidName(TenancyError):

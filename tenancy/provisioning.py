@@ -9,9 +9,15 @@ from typing import cast
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections, transaction
 from django_tenants.utils import get_tenant_domain_model, get_tenant_model
 
-from tenancy import context, names, schemas
+from tenancy import context, locks, names, schemas
 from tenancy.conf import settings
-from tenancy.errors import NameTaken, TenantNotFound, UnableToMigrate, UnableToProvision
+from tenancy.errors import (
+    NameTaken,
+    TenantNotFound,
+    UnableToLock,
+    UnableToMigrate,
+    UnableToProvision,
+)
 from tenancy.models import Organization, State
 from tenancy.rollout import executor
 
@@ -50,7 +56,7 @@ def provision(*, slug: str, name: str, domain: str | None = None) -> Organizatio
     with context.override(context.PLATFORM, in_transaction=True):
         try:
             with transaction.atomic(using=settings.DDL_DATABASE, durable=True):
-                schemas.lock_slug(connection, slug)
+                _lock(slug)
                 _check_free(slug=slug, schema=schema, host=host)
                 organization: Organization = get_tenant_model()(
                     slug=slug, name=name, schema_name=schema
@@ -61,7 +67,7 @@ def provision(*, slug: str, name: str, domain: str | None = None) -> Organizatio
                     domain_of(domain=host, tenant=organization).save(using=settings.DDL_DATABASE)
                 schemas.create(connection, schema)
                 executor.migrate(organization.as_active())
-        except (DatabaseError, UnableToMigrate) as error:
+        except (DatabaseError, UnableToLock, UnableToMigrate) as error:
             raise UnableToProvision(f"{slug!r} could not be created: {_why(error)}") from error
 
     # Whatever is done with it from here on has no need of the owner's address, and Django
@@ -102,14 +108,19 @@ def delete(organization: Organization) -> None:
     with context.override(context.PLATFORM, in_transaction=True):
         try:
             with transaction.atomic(using=settings.DDL_DATABASE, durable=True):
-                schemas.lock_slug(connection, organization.slug)
+                _lock(organization.slug)
                 schemas.drop(connection, organization.schema_name)
                 rows = get_tenant_model()._default_manager.using(settings.DDL_DATABASE)
                 rows.filter(pk=organization.pk).delete()
-        except DatabaseError as error:
+        except (DatabaseError, UnableToLock) as error:
             raise UnableToProvision(
                 f"{organization.slug!r} could not be deleted: {error}"
             ) from error
+
+
+def _lock(slug: str) -> None:
+    """Wait until nobody else creates or deletes `slug`, however long that takes."""
+    locks.acquire(f"slug:{slug}", timeout=None, using=settings.DDL_DATABASE)
 
 
 def _why(error: Exception) -> str:

@@ -62,9 +62,6 @@ APPLIED = "SELECT {literal}, app, name FROM {schema}.django_migrations"
 REVOKE_READABLE = "REVOKE ALL ON ALL TABLES IN SCHEMA public FROM {tenants}"
 GRANT_READABLE = "GRANT SELECT ON public.{table} TO {tenants}"
 
-# Locks one slug among all that provision or delete it, until the transaction ends.
-LOCK_SLUG = "SELECT pg_advisory_xact_lock(hashtextextended('tenancy.slug:' || %(slug)s, 0))"
-
 
 def role_prefix(connection: BaseDatabaseWrapper) -> str:
     """Return what the names of the database's roles begin with: its own name, unless set."""
@@ -126,11 +123,6 @@ def exists(connection: BaseDatabaseWrapper, schema: str) -> bool:
 def role_exists(connection: BaseDatabaseWrapper, schema: str) -> bool:
     """Tell whether the role of `schema` exists, whether or not the schema does."""
     return bool(_one(connection, ROLE_EXISTS, {"role": role_for(connection, schema)}))
-
-
-def lock_slug(connection: BaseDatabaseWrapper, slug: str) -> None:
-    """Wait until nobody else creates or deletes `slug`; held until the transaction ends."""
-    _one(connection, LOCK_SLUG, {"slug": slug})
 
 
 def list_applied(
