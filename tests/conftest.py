@@ -7,5 +7,6 @@ pytest_plugins = [
     "tests.fixtures.database",
     "tests.fixtures.clinics",
     "tests.fixtures.pgbouncer",
+    "tests.fixtures.redis_keys",  # before live, which imports it
     "tests.fixtures.live",
 ]

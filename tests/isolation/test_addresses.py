@@ -55,6 +55,9 @@ METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
 MALFORMED = ["0", "-1", "nobody", "9" * 40, "\0", "é' OR 1=1--"]
 
 
+pytestmark = pytest.mark.usefixtures("owned_keys")
+
+
 def each_address(*, filled: bool = False) -> pytest.MarkDecorator:
     chosen = [each for each in ADDRESSES if each.wants_rows or not filled]
     return pytest.mark.parametrize(

@@ -113,6 +113,9 @@ HEADERS = [
 ]
 
 
+pytestmark = pytest.mark.usefixtures("owned_keys")
+
+
 def _ask(host: str, **headers: str) -> HttpResponse:
     return TenantClient(host=host, headers=headers).get(SIGN_IN)
 

@@ -24,6 +24,8 @@ from tenancy.models import Organization
 from tenancy.testing import TenantClient
 from tests.isolation import views
 
+pytestmark = pytest.mark.usefixtures("owned_keys")
+
 THREADS = 8
 REQUESTS = 400
 

@@ -25,6 +25,8 @@ SIGN_IN = reverse("accounts:sign_in")
 SIGN_OUT = reverse("accounts:sign_out")
 API = reverse("api:patients-list")
 
+pytestmark = pytest.mark.usefixtures("owned_keys")
+
 # A page for those who are signed in, at each of the hosts.
 PAGES = {
     "elm.localhost": reverse("patients:list"),
