@@ -9,6 +9,13 @@ read before the app registry is ready.
 from __future__ import annotations
 
 from tenancy.testing.cases import ForTenant, TenantClient, working_for
-from tenancy.testing.databases import clone_database, make_database
+from tenancy.testing.databases import clone_database, drop_database, make_database
 
-__all__ = ["ForTenant", "TenantClient", "clone_database", "make_database", "working_for"]
+__all__ = [
+    "ForTenant",
+    "TenantClient",
+    "clone_database",
+    "drop_database",
+    "make_database",
+    "working_for",
+]

@@ -122,6 +122,12 @@ def make_database(
     _make_roles(superuser_url, database, app_password=app_password, ddl_password=ddl_password)
 
 
+def drop_database(*, superuser_url: str, database: str) -> None:
+    """Drop `database` and its roles, tenants' roles too; what is gone already is no error."""
+    with psycopg.connect(superuser_url, autocommit=True) as server:
+        _drop(server, database)
+
+
 def clone_database(
     *, superuser_url: str, reference: str, database: str, app_password: str, ddl_password: str
 ) -> None:

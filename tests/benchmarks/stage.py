@@ -182,13 +182,10 @@ def _make_tables_of_stock(size: int) -> None:
 
 
 def _drop(name: str) -> None:
-    from tenancy.testing import ROLES_OF_DATABASE
+    from tenancy.testing import drop_database
 
     connections.close_all()
-    with _superuser("postgres") as server:
-        server.execute(_compose("DROP DATABASE IF EXISTS {db} WITH (FORCE)", db=name))
-        for (role,) in server.execute(ROLES_OF_DATABASE, {"database": name}).fetchall():
-            server.execute(_compose("DROP ROLE {role}", role=role))
+    drop_database(superuser_url=os.environ["DATABASE_SUPERUSER_URL"], database=name)
 
 
 def database_port() -> int:
