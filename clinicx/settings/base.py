@@ -90,8 +90,8 @@ TEMPLATES = [
     },
 ]
 
-# Who signs in, and for how long. Sessions are rows of the clinic's own schema: a cookie
-# of one clinic names nothing at another.
+# Who signs in, and for how long. Sessions are rows of the clinic's own schema, and their
+# keys say whose they are: a cookie of one clinic names nothing at another.
 
 AUTH_USER_MODEL = "accounts.User"
 AUTH_PASSWORD_VALIDATORS = [
@@ -107,7 +107,7 @@ LOGIN_URL = "accounts:sign_in"
 LOGIN_REDIRECT_URL = "/"
 LOGOUT_REDIRECT_URL = LOGIN_URL
 AUTHENTICATION_BACKENDS = ["apps.accounts.backends.PasswordBackend"]
-SESSION_ENGINE = "apps.accounts.sessions"
+SESSION_ENGINE = "tenancy.sessions.db"
 SESSION_COOKIE_AGE = 12 * 60 * 60  # a working day
 SESSION_COOKIE_SAMESITE = "Lax"
 # Not in a cookie, which is signed and not encrypted, for every host alike: what a page

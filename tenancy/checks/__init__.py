@@ -14,6 +14,10 @@ Each check has an id, a sentence and a hint that can be typed.
                tenancy.E018  DEBUG where others than us are served
                tenancy.E035  a trusted proxy that is no address
                tenancy.E036  a resolver without its setting, or the setting without it
+    sessions   tenancy.E020  sessions that do not say whose they are
+               tenancy.E021  a session that is opened before its tenant is known
+               tenancy.E022  a cookie that is sent to every tenant's host
+               tenancy.W002  messages in cookies
     stores     tenancy.E025  a cache with keys for all tenants
                tenancy.E027  a cache that is emptied for all tenants
     server     tenancy.E007  an old PostgreSQL
@@ -42,12 +46,12 @@ from django.core.checks import register as register_check
 from django.db import connections
 
 from tenancy import context
-from tenancy.checks import poolers, server, settings, stores
+from tenancy.checks import poolers, server, sessions, settings, stores
 
 
 def register() -> None:
     """Tell Django of all checks."""
-    for check in (*settings.CHECKS, *stores.CHECKS):
+    for check in (*settings.CHECKS, *sessions.CHECKS, *stores.CHECKS):
         register_check(check, "tenancy")
     register_check(check_servers, Tags.database)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from io import StringIO
 from itertools import permutations
 from typing import Any
 
@@ -11,12 +12,14 @@ from django.conf import settings
 from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import Group
 from django.contrib.sessions.models import Session
+from django.core.management import call_command
 from django.http import HttpResponse
 from django.urls import reverse
 
 from apps.accounts.models import User
 from tenancy import context
 from tenancy.context import Target
+from tenancy.errors import NoActiveTenant
 from tenancy.models import Organization
 from tenancy.testing import TenantClient
 from tests.fixtures.clinics import PASSWORD
@@ -200,6 +203,35 @@ class TestSignIn:
 
         assert ask("elm.localhost").status_code == 200
         assert ask("oak.localhost").status_code == 401
+
+
+class TestCommand:
+    """What is typed at the server works for whoever is active, and for nobody else."""
+
+    def test_changes_the_password_of_its_clinics_sam(
+        self, targets: dict[str, Target], monkeypatch: pytest.MonkeyPatch
+    ):
+        monkeypatch.setattr("getpass.getpass", lambda prompt: "another one")
+
+        with context.override(targets["elm.localhost"]):
+            call_command("changepassword", NAME, stdout=StringIO())
+
+        assert _is_signed_in(_sign_in("elm.localhost", password="another one"), "elm.localhost")
+        assert _is_signed_in(_sign_in("oak.localhost"), "oak.localhost")
+        assert not _is_signed_in(_sign_in("oak.localhost", password="another one"), "oak.localhost")
+
+    @pytest.mark.parametrize(
+        "command",
+        [
+            ("changepassword", NAME),
+            ("clearsessions",),
+            ("createsuperuser", "--noinput", "--username=eve", "--email=eve@example.org"),
+        ],
+        ids=lambda command: command[0],
+    )
+    def test_refuses_with_nobody_active(self, command: tuple[str, ...], targets: dict[str, Target]):
+        with pytest.raises(NoActiveTenant, match="No tenant is active"):
+            call_command(*command)
 
 
 class TestMessage:

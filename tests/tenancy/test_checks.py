@@ -15,7 +15,7 @@ from django.db import connections, models
 from django.test.utils import isolate_apps
 
 from tenancy import checks, context, roles, router
-from tenancy.checks import poolers, server, stores
+from tenancy.checks import poolers, server, sessions, stores
 from tenancy.checks import settings as before_servers
 from tenancy.models import Organization
 from tests.fixtures import servers
@@ -42,7 +42,7 @@ def executed(statement: str, *, undone_by: str) -> Iterator[None]:
 
 class TestIds:
     def test_are_listed_where_the_reader_begins(self) -> None:
-        said = "".join(map(inspect.getsource, (before_servers, stores, server, poolers)))
+        said = "".join(map(inspect.getsource, (before_servers, sessions, stores, server, poolers)))
         pattern = r"tenancy\.[EW]\d{3}"
 
         assert set(re.findall(pattern, said)) == set(re.findall(pattern, checks.__doc__ or ""))
