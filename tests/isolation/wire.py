@@ -50,9 +50,11 @@ class Tap:
 
 @contextmanager
 def tapped(*aliases: str) -> Iterator[Tap]:
-    """Listen to this thread's connections at `aliases` inside the block; open them first."""
+    """Listen inside the block to this thread's connections at `aliases`, which are opened first."""
     file = os.memfd_create("trace")
     tap = Tap(file)
+    for alias in aliases or ("default",):
+        connections[alias].ensure_connection()
     taps = [connections[alias].connection.pgconn for alias in aliases or ("default",)]
     for pgconn in taps:
         pgconn.trace(file)

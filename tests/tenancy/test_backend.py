@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import io
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from typing import Any
 
 import psycopg
@@ -32,6 +31,7 @@ from tenancy.errors import (
     TenantContextChanged,
 )
 from tenancy.models import Organization
+from tests.isolation.wire import tapped
 
 WHERE = "SELECT current_schema(), current_user, current_setting('search_path')"
 SESSION = "SELECT session_user, current_setting('search_path'), current_setting('role')"
@@ -47,23 +47,6 @@ def expected(organization: Organization) -> tuple[str, ...]:
     schema = organization.schema_name
     database = connection.settings_dict["NAME"]
     return schema, f"{database}_{schema}", f"{schema}, public"
-
-
-@contextmanager
-def messages_sent() -> Iterator[list[str]]:
-    """Collect the protocol messages that libpq sends inside the block."""
-    connection.ensure_connection()
-    pgconn = connection.connection.pgconn
-    sent: list[str] = []
-    with tempfile.TemporaryFile() as trace:
-        pgconn.trace(trace.fileno())
-        pgconn.set_trace_flags(psycopg.pq.Trace.SUPPRESS_TIMESTAMPS)
-        try:
-            yield sent
-        finally:
-            pgconn.untrace()
-        trace.seek(0)
-        sent += [line for line in trace.read().decode().splitlines() if line.startswith("F")]
 
 
 @pytest.fixture
@@ -157,26 +140,27 @@ class TestRoundTrips:
     def test_are_at_most_plain_djangos(
         self, elm_is_active: Organization, work: Callable[[], Any], count: int
     ) -> None:
-        with messages_sent() as sent:
+        with tapped() as tap:
             work()
 
-        assert len(sent) == count, sent
+        assert len(tap.sent) == count, tap.sent
 
     def test_are_the_same_for_copy_and_many_rows(self, elm_is_active: Organization) -> None:
         """
         Nothing can share a message with these, so BEGIN and the binding go by themselves.
         """
         with (
-            messages_sent() as sent,
+            tapped() as tap,
             transaction.atomic(),
             connection.cursor() as cursor,
             cursor.copy("COPY (SELECT 1) TO STDOUT") as copy,
         ):
             list(copy)
 
+        words = ("BEGIN", "COPY", "COMMIT")
         assert [
-            next(word for word in ("BEGIN", "COPY", "COMMIT") if word in line) for line in sent
-        ] == ["BEGIN", "COPY", "COMMIT"]
+            next(word for word in words if word in message.text) for message in tap.sent
+        ] == list(words)
 
     def test_do_not_show_the_binding_to_django(self, elm_is_active: Organization) -> None:
         with CaptureQueriesContext(connection) as captured:
@@ -202,10 +186,10 @@ class TestNobodyActive:
     def test_is_refused_and_nothing_is_sent(
         self, elm_is_active: Organization, work: Callable[[], Any]
     ) -> None:
-        with messages_sent() as sent, context.override(None), pytest.raises(NoActiveTenant):
+        with tapped() as tap, context.override(None), pytest.raises(NoActiveTenant):
             work()
 
-        assert sent == []
+        assert tap.sent == []
 
     def test_opens_no_connection(self, committed: None) -> None:
         wrapper = DatabaseWrapper(connection.settings_dict)
@@ -438,11 +422,11 @@ class TestOtherProtocols:
             connection.connection.cursor("mine", withhold=True)
 
     def test_iterator_sends_one_plain_query(self, elm_is_active: Organization) -> None:
-        with messages_sent() as sent:
+        with tapped() as tap:
             list(User.objects.iterator())
 
-        assert len(sent) == 1
-        assert "DECLARE" not in sent[0]
+        (message,) = tap.sent
+        assert "DECLARE" not in message.text
 
     def test_server_side_binding_is_refused_at_start(self) -> None:
         settings = {**connection.settings_dict, "OPTIONS": {"server_side_binding": True}}

@@ -15,7 +15,7 @@ from tenancy import context
 from tenancy.backend.base import DatabaseWrapper
 from tenancy.models import Organization
 from tests.isolation.wire import tapped
-from tests.tenancy.test_backend import WHERE, expected, messages_sent, where
+from tests.tenancy.test_backend import WHERE, expected, where
 
 # The user's own numbers, in seconds.
 POOL = {"min_size": 5, "max_size": 20, "timeout": 30, "max_idle": 600, "max_lifetime": 1800}
@@ -130,10 +130,10 @@ class TestKeptConnection:
     def test_is_asked_without_a_word_whether_it_is_there(self, elm_is_active: Organization) -> None:
         where()
 
-        with messages_sent() as sent:
+        with tapped() as tap:
             assert connection.is_usable()
 
-        assert sent == []
+        assert tap.sent == []
 
     def test_is_made_anew_when_the_server_has_ended_it(
         self,
@@ -190,13 +190,13 @@ class TestIsolationLevel:
     ) -> None:
         default_with(OPTIONS={"isolation_level": level})
 
-        with messages_sent() as sent, transaction.atomic(), connection.cursor() as cursor:
+        with tapped() as tap, transaction.atomic(), connection.cursor() as cursor:
             cursor.execute("SHOW transaction_isolation")
             (found,) = cursor.fetchone()
             assert where() == expected(elm_is_active)
 
         assert found == level.name.lower().replace("_", " ")
-        assert len(sent) == 3  # BEGIN with its level, binding and query; a query; COMMIT
+        assert len(tap.sent) == 3  # BEGIN with its level, binding and query; a query; COMMIT
 
 
 class TestError:
