@@ -33,6 +33,7 @@ class Settings:
     CACHE_PREFIX: str = "tenancy"
     READABLE_TABLES: tuple[str, ...] = ()
     POOLER_MODES: Mapping[str, str] = {}
+    CONN_MAX_TENANTS: int | None = 300
 
     def __getattribute__(self, name: str) -> Any:
         default = super().__getattribute__(name)

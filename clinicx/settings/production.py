@@ -5,6 +5,7 @@ Production: everything that is a secret or an address comes from the environment
 from __future__ import annotations
 
 from clinicx import env
+from clinicx.settings import pool
 from clinicx.settings.base import *  # noqa: F403  # what a settings module is for
 from clinicx.settings.databases import caches, databases, pooled, pooler_modes
 
@@ -15,6 +16,7 @@ DATABASES = pooled(
     databases(app_url=env.required("DATABASE_URL"), ddl_url=env.text("DATABASE_DDL_URL", ""))
 )
 TENANCY_POOLER_MODES = pooler_modes()
+TENANCY_CONN_MAX_TENANTS = pool.max_tenants()
 CACHES = caches(redis_url=env.required("REDIS_URL"))
 TENANCY_BASE_DOMAIN = env.required("BASE_DOMAIN")
 

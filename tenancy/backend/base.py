@@ -165,11 +165,40 @@ class DatabaseWrapper(django_tenants_backend.DatabaseWrapper):  # type: ignore[m
         super().init_connection_state()
         self._tell_driver()
 
+    def close_if_unusable_or_obsolete(self) -> None:
+        """Close what has served enough tenants too; Django asks between requests and tasks."""
+        super().close_if_unusable_or_obsolete()
+        if self._has_served_enough():
+            self.close()
+
     def _close(self) -> None:
         if self.connection is not None:
             # Back in the pool it belongs to nobody, and its workers know no tenant.
             self.connection.binder = None
+            if self._has_served_enough():
+                # What the pool reads as older than its max_lifetime: it makes another one.
+                self.connection._expire_at = 0.0
         super()._close()
+
+    def _has_served_enough(self) -> bool:
+        """Tell whether the server's process holds as many tenants' catalogues as it may."""
+        if self.connection is None:
+            return False
+        most = self._most_tenants(self.connection.pgconn.backend_pid)
+        return most is not None and len(self.connection.schemas_served) >= most
+
+    def _most_tenants(self, process: int) -> int | None:
+        """
+        Return how many tenants a process of the server may work for, None for any number.
+
+        Those that were started together have ids that differ, and so do not end together:
+        each serves between three quarters of TENANCY_CONN_MAX_TENANTS and all of them.
+        """
+        most: int | None = settings.CONN_MAX_TENANTS
+        # The processes behind a pooler are its own, with a lifetime that it knows.
+        if most is None or settings.POOLER_MODES.get(self.alias) == "transaction":
+            return None
+        return most - process % (most // 4 + 1)
 
     @contextmanager
     def temporary_connection(self) -> Iterator[Any]:

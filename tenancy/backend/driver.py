@@ -90,6 +90,9 @@ class BoundConnection(psycopg.Connection[Any]):
     is_shared = True
     """Whether the session behind this connection may be another client's next."""
 
+    schemas_served: set[str]
+    """Where it has worked; PostgreSQL keeps a catalogue of each in the process's memory."""
+
     _session: Binding | None = None
     _is_block_bound = False
 
@@ -102,6 +105,7 @@ class BoundConnection(psycopg.Connection[Any]):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.schemas_served = set()
         self._forget()
 
     def prefix_to_send(self) -> Prefix | None:
@@ -144,6 +148,7 @@ class BoundConnection(psycopg.Connection[Any]):
             self._remember(activation, binding)
             return Prefix(self._begin_sql(binding), BEGIN_AND_BIND_STATEMENTS)
         if self._session is None:
+            self.schemas_served.add(binding.path[0])
             return Prefix(binding.sql, BIND_STATEMENTS)
         if self._session == binding:
             return None
@@ -165,6 +170,7 @@ class BoundConnection(psycopg.Connection[Any]):
         )
 
     def _remember(self, activation: Activation, binding: Binding) -> None:
+        self.schemas_served.add(binding.path[0])
         self._bound = binding
         self._activation = activation
         if binding not in self._bindings:
@@ -307,6 +313,7 @@ class BoundConnection(psycopg.Connection[Any]):
             yield
             return
         binding = self.binder(context.require_current())
+        self.schemas_served.add(binding.path[0])
         bind = schemas.bind_session_sql(binding.path, binding.role)
         self._send_now(bind)
         self._session = binding

@@ -20,7 +20,7 @@ from tests.fixtures import servers
 VARIABLES = (
     *("DB_POOL_SIZE", "DB_POOL_MIN_SIZE", "DB_POOL_TIMEOUT", "DB_POOL_MAX_IDLE"),
     *("DB_POOL_MAX_LIFETIME", "DB_CONN_MAX_AGE", "DB_ISOLATION_LEVEL", "DB_POOLER_MODE"),
-    "WEB_WORKERS",
+    *("DB_CONN_MAX_TENANTS", "WEB_WORKERS"),
 )
 
 
@@ -133,6 +133,20 @@ class TestDatabases:
         assert application["CONN_HEALTH_CHECKS"] is True
         assert pool.connections_per_worker() == 10
 
+    @pytest.mark.parametrize(("set_to", "most"), [("", 300), ("80", 80), ("0", None)])
+    def test_serve_as_many_clinics_as_the_server_has_memory_for(
+        self, monkeypatch: pytest.MonkeyPatch, set_to: str, most: int | None
+    ) -> None:
+        set_all(monkeypatch, {"DB_CONN_MAX_TENANTS": set_to})
+
+        assert pool.max_tenants() == most
+
+    def test_refuse_to_serve_fewer_clinics_than_none(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("DB_CONN_MAX_TENANTS", "-1")
+
+        with pytest.raises(ImproperlyConfigured, match="DB_CONN_MAX_TENANTS='-1'"):
+            pool.max_tenants()
+
     def test_are_isolated_as_the_server_says_unless_set(self) -> None:
         assert "isolation_level" not in databases()["default"]["OPTIONS"]
 
@@ -165,7 +179,7 @@ django.setup()
 
 from django.db import connection, transaction
 
-from tenancy import context
+from tenancy import conf, context
 from tenancy.context import ActiveTenant
 from tenancy.models import Organization
 
@@ -189,6 +203,7 @@ pool = connection.pool
 print(json.dumps({
     "served": served,
     "pool": [pool.min_size, pool.max_size, pool.timeout, pool.max_idle, pool.max_lifetime],
+    "tenants": conf.settings.CONN_MAX_TENANTS,
 }))
 """
 
@@ -216,6 +231,7 @@ class TestProductionWithThePool:
         answer = self.serve({})
 
         assert answer["pool"] == [3, 10, 30, 600, 1800]
+        assert answer["tenants"] == 300
         assert [schema for _, schema, *_ in answer["served"]] == ["tenant_elm", "tenant_oak"] * 50
         assert {level for _, _, level, _ in answer["served"]} == {"read committed"}
         assert len({session for *_, session in answer["served"]}) <= 10
@@ -231,9 +247,11 @@ class TestProductionWithThePool:
                 "DB_POOL_TIMEOUT": "7",
                 "DB_POOL_MAX_IDLE": "70",
                 "DB_POOL_MAX_LIFETIME": "700",
+                "DB_CONN_MAX_TENANTS": "70",
                 "DB_ISOLATION_LEVEL": "repeatable read",
             }
         )
 
         assert answer["pool"] == [2, 4, 7, 70, 700]
+        assert answer["tenants"] == 70
         assert {level for _, _, level, _ in answer["served"]} == {"repeatable read"}
