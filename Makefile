@@ -56,7 +56,7 @@ test: .venv/installed ## Run the tests (ARGS='-k words')
 	@$(PYTHON) -m pytest $(ARGS)
 
 .PHONY: bench
-bench: .venv/installed ## Measure tenancy beside plain Django and django-tenants (ONLY=switch or requests)
+bench: .venv/installed ## Measure tenancy beside plain Django and django-tenants (ONLY=switch, requests or memory)
 	@$(PYTHON) -m tests.benchmarks $(ONLY) $(if $(ROUNDS),--rounds=$(ROUNDS)) $(ARGS)
 
 .PHONY: check

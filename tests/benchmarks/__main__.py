@@ -1,5 +1,5 @@
 """
-`python -m tests.benchmarks [switch|requests]`: measures, shows a table, writes the JSON.
+`python -m tests.benchmarks [switch|requests|memory]`: measures, shows a table, writes the JSON.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -17,12 +18,12 @@ import pytest
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from tests.benchmarks import requests, samples, screen, spinner, stage, switch
+from tests.benchmarks import memory, picture, requests, samples, screen, spinner, stage, switch
 from tests.benchmarks.children import ROOT
 from tests.benchmarks.errors import UnableToMeasure
 from tests.benchmarks.samples import Samples
 
-BENCHMARKS = ("switch", "requests")
+BENCHMARKS = ("switch", "requests", "memory")
 SIZES = (2, 100, 500)
 ROUNDS = {"switch": 60, "requests": 5}
 
@@ -53,6 +54,10 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--seconds", type=int, default=3, help="of requests in a round")
     parser.add_argument("--delays", nargs="+", choices=requests.DELAYS, default=requests.DELAYS)
     parser.add_argument("--operations", type=float, default=1, help="a share of those in a round")
+    parser.add_argument("--schemas", type=int, default=2_000, help="of the memory's measurement")
+    parser.add_argument("--connections", type=int, default=20, help="that share its visits")
+    parser.add_argument("--visits", type=int, default=1_200, help="that each of them makes")
+    parser.add_argument("--lifetime", type=int, default=15, help="in seconds, of one that has one")
     parser.add_argument("--folder", type=Path, default=ROOT / "var" / "bench", help="of the JSON")
     return parser.parse_args(arguments)
 
@@ -62,18 +67,35 @@ def _run(options: argparse.Namespace, errors: Console) -> None:
     if "requests" in chosen:
         requests.require_wrk()
     sizes = sorted(options.sizes)
+    size = memory.Size(options.schemas, options.connections, options.visits, options.lifetime)
+    if "memory" in chosen:
+        memory.require_room(size)
     # A database of its own, beside those of tests that run at the same server.
     os.environ["CLINICX_TEST_RUN"] = f"bench_{os.environ.get('CLINICX_TEST_RUN', '')}".strip("_")
     _warn_if_busy(errors)
     with stage.servers_running(), _progress(errors) as progress:
-        making = progress.add_task("schemas", total=sizes[-1])
-        with stage.database(
-            sizes[-1], progress=lambda done: progress.update(making, completed=done)
-        ):
-            for benchmark in chosen:
-                measured = _measure(benchmark, options, sizes, progress)
-                samples.save(options.folder / f"{benchmark}.json", measured)
-                screen.show(_wide_console(), benchmark, measured)
+        if timed := [benchmark for benchmark in chosen if benchmark in ROUNDS]:
+            with _database(sizes[-1], progress):
+                for benchmark in timed:
+                    _tell(options, benchmark, _measure(benchmark, options, sizes, progress))
+        if "memory" in chosen:
+            with _database(size.schemas, progress, tables=memory.TABLES):
+                task = progress.add_task("memory", total=memory.count_steps())
+                measured = memory.measure(size, progress=partial(progress.advance, task))
+                _tell(options, "memory", measured)
+                picture.save(options.folder / "memory.svg", measured, size)
+
+
+def _database(size: int, progress: Progress, *, tables: int = 1) -> AbstractContextManager[None]:
+    task = progress.add_task("schemas", total=size)
+    return stage.database(
+        size, tables=tables, progress=lambda done: progress.update(task, completed=done)
+    )
+
+
+def _tell(options: argparse.Namespace, benchmark: str, measured: list[Samples]) -> None:
+    samples.save(options.folder / f"{benchmark}.json", measured)
+    screen.show(_wide_console(), benchmark, measured)
 
 
 def _measure(

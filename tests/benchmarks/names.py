@@ -8,6 +8,8 @@ from uuid import UUID
 
 BASE_DOMAIN = "localhost"
 ROWS = 100
+# A schema's first table is Django's; where there are more, they are like it.
+TABLE = "records_patient"
 # The patient who is asked for has the same key in every schema.
 PATIENT = UUID(int=1)
 REHEARSAL = "/rehearsal/"
@@ -22,6 +24,10 @@ def slug(number: int) -> str:
 
 def schema(number: int) -> str:
     return f"tenant_{slug(number)}"
+
+
+def tables(count: int) -> list[str]:
+    return [TABLE, *(f"{TABLE}_{number:02}" for number in range(2, count + 1))]
 
 
 def host(number: int) -> str:

@@ -44,7 +44,10 @@ ROWS = """
       FROM generate_series(1, {rows}) AS number
 """
 COPY_TABLE = "CREATE TABLE {table} (LIKE {first} INCLUDING ALL)"
-GRANT = "GRANT USAGE ON SCHEMA {schema} TO {login}; GRANT SELECT ON {table} TO {login}"
+GRANT = (
+    "GRANT USAGE ON SCHEMA {schema} TO {login}; "
+    "GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {login}"
+)
 
 # And what only a superuser may:
 LOGIN = "CREATE ROLE {login} LOGIN PASSWORD {password}; GRANT CONNECT ON DATABASE {db} TO {login}"
@@ -82,21 +85,21 @@ def _alone() -> Iterator[None]:
 
 
 @contextmanager
-def database(size: int, *, progress: Progress) -> Iterator[None]:
-    """Make the database with `size` clinics; at the end drop it with all its roles."""
+def database(size: int, *, tables: int = 1, progress: Progress) -> Iterator[None]:
+    """Make the database with `size` clinics of `tables`; at the end drop it with all its roles."""
     name = servers.database_name()
     os.environ.update(systems.OURS.environment())
     os.environ["BENCH_DDL_URL"] = servers.database_url(name, "ddl_login")
     django.setup()
     try:
-        _make(name, size, progress)
+        _make(name, size, tables, progress)
         del os.environ["BENCH_DDL_URL"]
         yield
     finally:
         _drop(name)
 
 
-def _make(name: str, size: int, progress: Progress) -> None:
+def _make(name: str, size: int, tables: int, progress: Progress) -> None:
     from tenancy import context, testing
     from tenancy.rollout import executor
 
@@ -111,7 +114,7 @@ def _make(name: str, size: int, progress: Progress) -> None:
         executor.migrate(context.PLATFORM)
         with context.override(context.PLATFORM):
             cache.clear()  # an earlier run's clinics had the same hosts and other ids
-            _make_clinics(name, size, progress)
+            _make_clinics(name, size, tables, progress)
         _make_tables_of_stock(size)
         # Done now, it does not begin by itself while something is measured.
         server.execute("VACUUM (ANALYZE)")
@@ -131,7 +134,7 @@ def _make_logins(server: psycopg.Connection[Any], name: str) -> None:
     server.execute(_compose(OWN_TABLES, login=stock))
 
 
-def _make_clinics(name: str, size: int, progress: Progress) -> None:
+def _make_clinics(name: str, size: int, tables: int, progress: Progress) -> None:
     from tenancy.models import Organization
 
     Organization.objects.using("ddl").bulk_create(
@@ -140,27 +143,26 @@ def _make_clinics(name: str, size: int, progress: Progress) -> None:
     )
     for number in range(1, size + 1):
         with transaction.atomic(using="ddl"):
-            _make_clinic(name, number)
+            _make_clinic(name, number, tables)
         progress(number)
 
 
-def _make_clinic(name: str, number: int) -> None:
+def _make_clinic(name: str, number: int, tables: int) -> None:
     from tenancy import schemas
-    from tests.benchmarks.project.records.models import Patient
 
     owner = connections["ddl"]
     schema = names.schema(number)
-    table = sql.Identifier(schema, Patient._meta.db_table)
+    table = sql.Identifier(schema, names.TABLE)
     schemas.create(owner, schema)
     if number == 1:
         _make_first_table(schema)
     else:
-        first = sql.Identifier(names.schema(1), Patient._meta.db_table)
-        _run(COPY_TABLE, table=table, first=first)
+        _run(COPY_TABLE, table=table, first=_first_table())
+    _make_further_tables(schema, tables)
     _run(ROWS, table=table, slug=sql.Literal(names.slug(number)), rows=sql.Literal(names.ROWS))
     plain, stock = _rivals(name)
     for login in (plain, stock) if number == 1 else (stock,):
-        _run(GRANT, schema=schema, table=table, login=login)
+        _run(GRANT, schema=schema, login=login)
 
 
 def _make_first_table(schema: str) -> None:
@@ -173,6 +175,20 @@ def _make_first_table(schema: str) -> None:
         connections["ddl"].schema_editor() as editor,
     ):
         editor.create_model(Patient)
+
+
+def _make_further_tables(schema: str, count: int) -> None:
+    """Make them in one message: to migrate thousands of schemas would take an hour."""
+    copies = [
+        _compose(COPY_TABLE, table=sql.Identifier(schema, table), first=_first_table())
+        for table in names.tables(count)[1:]
+    ]
+    if copies:
+        _run(sql.SQL("; ").join(copies).as_string(None))
+
+
+def _first_table() -> sql.Identifier:
+    return sql.Identifier(names.schema(1), names.TABLE)
 
 
 def _make_tables_of_stock(size: int) -> None:

@@ -15,6 +15,8 @@ MOST_FOR_A_QUERY = 1.10
 LEAST_OF_PLAIN = 0.95
 LEAST_OF_STOCK = {"0ms": 1.0, "1ms": 1.2}
 MOST_FOR_MANY_TENANTS = 1.2
+# Of one process of the server, however many tenants there are.
+MOST_MEGABYTES = 200
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,8 @@ def _judge_alone(samples: Samples) -> Iterator[Verdict]:
         yield Verdict(samples, PLAIN.title, to_plain, MOST_FOR_A_QUERY)
     if kind == "round" and to_plain is not None:
         yield Verdict(samples, PLAIN.title, to_plain, 1.0)
+    if samples.metric == "most_tenants" and (megabytes := samples.value(OURS.key)) is not None:
+        yield Verdict(samples, f"{MOST_MEGABYTES} MB", megabytes / MOST_MEGABYTES, 1.0)
     if kind == "rps" and to_plain is not None and to_stock is not None:
         yield Verdict(samples, PLAIN.title, to_plain, LEAST_OF_PLAIN, is_least=True)
         yield Verdict(samples, STOCK.title, to_stock, LEAST_OF_STOCK[last], is_least=True)
