@@ -10,8 +10,9 @@ import sys
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "clinicx.settings.dev")
     try:
-        from django.core.management import execute_from_command_line
         from django.db import OperationalError
+
+        from tenancy.management import execute_from_command_line
     except ImportError:
         sys.exit(
             "Django is not installed in this Python. Type `make run` once, which makes .venv, "

@@ -9,11 +9,10 @@ from typing import cast
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections, transaction
 from django_tenants.utils import get_tenant_domain_model, get_tenant_model
 
-from tenancy import context, locks, names, schemas
+from tenancy import context, locks, names, schemas, tenants
 from tenancy.conf import settings
 from tenancy.errors import (
     NameTaken,
-    TenantNotFound,
     UnableToLock,
     UnableToMigrate,
     UnableToProvision,
@@ -25,17 +24,11 @@ UNDEFINED_TABLE = "42P01"  # PostgreSQL, appendix A
 
 
 def get_by_slug(slug: str) -> Organization:
-    """Return the organization, or raise TenantNotFound naming those that there are."""
+    """Return the organization, or raise TenantNotFound naming those that are spelled like it."""
     with context.override(context.PLATFORM, in_transaction=True):
-        organizations = get_tenant_model()._default_manager
-        organization = organizations.filter(slug=slug).first()
+        organization = get_tenant_model()._default_manager.filter(slug=slug).first()
         if organization is None:
-            known = list(organizations.values_list("slug", flat=True)[:8])
-            hint = f"There are: {', '.join(known)}." if known else "There is none yet."
-            raise TenantNotFound(
-                f"No organization has the slug {slug!r}. {hint} "
-                "Make one with: manage.py create_tenant SLUG --name NAME"
-            )
+            raise tenants.not_found(slug)
     return cast("Organization", organization)
 
 

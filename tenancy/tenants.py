@@ -8,6 +8,7 @@ with any TENANT_MODEL: what only tenancy's own has (a slug, a state) is used whe
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from functools import cache as cache_forever
 from time import monotonic
 from typing import Any, TypeAlias
@@ -27,6 +28,9 @@ Tenant: TypeAlias = Any
 
 # By what a tenant is looked up, and the question that this is for TENANT_MODEL.
 LOOKUPS = {"pk": "pk", "slug": "slug", "schema": "schema_name", "domain": "domains__domain"}
+
+# Of all tenants, where none is spelled like the one that was typed.
+MOST_NAMED = 8
 
 # What this process found, and until when it believes it. What nobody is called is not kept:
 # anybody can make it up.
@@ -80,6 +84,40 @@ def look_up(by: str, value: object) -> Tenant | None:
         if facts:
             _found[key] = monotonic() + settings.RESOLVER_MEMORY.total_seconds(), facts
     return _from_facts(facts) if facts else None
+
+
+def get_by_name(name: str) -> Tenant:
+    """
+    Return the row of TENANT_MODEL whose slug or schema is `name`, as it is now.
+
+    Raise TenantNotFound, naming those that are spelled like it.
+    """
+    is_called = models.Q(schema_name=name)
+    if has_slug():
+        is_called |= models.Q(slug=name)
+    with context.override(context.PLATFORM, in_transaction=True):
+        tenant = get_tenant_model()._default_manager.filter(is_called).first()
+        if tenant is None:
+            raise not_found(name)
+    return tenant
+
+
+def not_found(name: str) -> TenantNotFound:
+    """Return the error for a slug or schema that nobody has; who is like it is asked now."""
+    field = "slug" if has_slug() else "schema_name"
+    with context.override(context.PLATFORM, in_transaction=True):
+        rows = get_tenant_model()._default_manager.exclude(schema_name=get_public_schema_name())
+        known = list(rows.order_by(field).values_list(field, flat=True))
+    if near := get_close_matches(name, known):
+        hint = f"Did you mean {' or '.join(map(repr, near))}?"
+    elif known:
+        hint = f"There are: {', '.join(known[:MOST_NAMED])}{', ...' * (len(known) > MOST_NAMED)}."
+    else:
+        hint = "There is none yet."
+    return TenantNotFound(
+        f"No organization has the slug {name!r}. {hint} "
+        "Make one with: manage.py create_tenant SLUG --name NAME"
+    )
 
 
 @cache_forever
