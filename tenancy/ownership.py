@@ -19,6 +19,7 @@ from django.apps import apps
 from django.conf import settings as django_settings
 from django.db import router
 from django.db.models import Model, QuerySet
+from django.db.models.fields.files import FieldFile
 from django.db.models.query import RawQuerySet
 from django.db.models.sql import Query, RawQuery
 
@@ -140,6 +141,18 @@ def install() -> None:
     _wrap(Model, "save_base", _saving)
     _wrap(Model, "delete", _checking)
     _wrap(Model, "refresh_from_db", _checking)
+    field_file: Any = FieldFile
+    field_file.storage = property(_storage_of, _remember_storage)
+
+
+def _storage_of(file: Any) -> Any:
+    """Return where the file of a row is, which is asked for at each use of it."""
+    check(file.instance)
+    return file.__dict__["storage"]
+
+
+def _remember_storage(file: Any, storage: Any) -> None:
+    file.__dict__["storage"] = storage
 
 
 def _wrap(cls: type, name: str, wrapper: Callable[[Any], Callable[..., Any]]) -> None:

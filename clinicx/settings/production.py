@@ -7,6 +7,7 @@ from __future__ import annotations
 from clinicx import env
 from clinicx.settings import pool
 from clinicx.settings.base import *  # noqa: F403  # what a settings module is for
+from clinicx.settings.base import STORAGES
 from clinicx.settings.databases import caches, databases, pooled, pooler_modes
 
 DEBUG = False
@@ -36,6 +37,6 @@ CSRF_COOKIE_NAME = "__Host-csrftoken"
 CSRF_COOKIE_SECURE = True
 
 STORAGES = {
-    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    **STORAGES,
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }

@@ -19,7 +19,9 @@ Each check has an id, a sentence and a hint that can be typed.
                tenancy.E022  a cookie that is sent to every tenant's host
                tenancy.W002  messages in cookies
     stores     tenancy.E025  a cache with keys for all tenants
+               tenancy.E026  a storage with files for all tenants
                tenancy.E027  a cache that is emptied for all tenants
+               tenancy.E028  a file field with a storage for all tenants
     server     tenancy.E007  an old PostgreSQL
                tenancy.E008  a login to which privileges do not apply
                tenancy.E009  a login with rights of its own

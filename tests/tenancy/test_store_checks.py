@@ -6,8 +6,13 @@ from typing import Any
 
 import pytest
 from django.core.checks import CheckMessage
+from django.core.files.storage import FileSystemStorage
+from django.db import models
+from django.test.utils import isolate_apps
 
+from tenancy import router
 from tenancy.checks import stores
+from tenancy.storage import TenantStorage
 
 
 def ids(messages: list[CheckMessage]) -> list[str | None]:
@@ -51,3 +56,46 @@ class TestCaches:
 
         assert message.id == "tenancy.E027"
         assert "CACHES['default']['BACKEND'] = 'tenancy.cache.RedisCache'" in str(message.hint)
+
+
+class TestStorages:
+    def test_are_in_order_here(self) -> None:
+        assert [*stores.check_storages(None), *stores.check_file_fields(None)] == []
+
+    def test_e026_files_for_all(self, settings: Any) -> None:
+        backend = "django.core.files.storage.FileSystemStorage"
+        settings.STORAGES = settings.STORAGES | {
+            "letters": {"BACKEND": backend, "OPTIONS": {"location": "secret"}}
+        }
+
+        (message,) = stores.check_storages(None)
+
+        assert message.id == "tenancy.E026"
+        assert "STORAGES['letters']['BACKEND'] = 'tenancy.storage.TenantStorage'" in str(
+            message.hint
+        )
+        assert f"'backend': '{backend}'" in str(message.hint)
+        assert "secret" not in str(message.hint)
+
+    @isolate_apps("apps.patients")
+    def test_e028_a_field_with_a_storage_of_its_own(
+        self, settings: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Of the default storage E026 speaks."""
+        backend = "django.core.files.storage.FileSystemStorage"
+        settings.STORAGES = settings.STORAGES | {"default": {"BACKEND": backend}}
+
+        class Letter(models.Model):
+            shared = models.FileField(storage=FileSystemStorage())
+            owned = models.FileField(storage=TenantStorage())
+            default = models.FileField()
+
+            class Meta:
+                app_label = "patients"
+
+        monkeypatch.setattr(router, "list_models", lambda **kwargs: [Letter])
+
+        (message,) = stores.check_file_fields(None)
+
+        assert message.id == "tenancy.E028"
+        assert "patients.Letter.shared" in message.msg
