@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 from uuid import uuid4
 
 from django.core.exceptions import ValidationError
@@ -49,6 +49,9 @@ class AbstractOrganization(TenantMixin):  # type: ignore[misc]  # untyped
     A tenant, for a project to add columns to, as Django's AbstractUser: TENANT_MODEL names
     the concrete one. Made and deleted by `tenancy.provisioning`, with its schema and role.
     """
+
+    # django-tenants has no types: what a caller sees of its part is said here.
+    objects: ClassVar[models.Manager[Self]]
 
     # A row is saved by a web request, and a web request runs no DDL.
     auto_create_schema = False
@@ -135,6 +138,8 @@ class Organization(AbstractOrganization):
 
 class Domain(DomainMixin):  # type: ignore[misc]  # untyped
     """A host of a tenant's own, beside the one that it has on the base domain."""
+
+    objects: ClassVar[models.Manager[Self]]
 
     domain = models.CharField(
         max_length=253,

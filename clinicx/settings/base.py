@@ -220,5 +220,10 @@ LOGGING = {
     },
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": env.text("LOG_LEVEL", "INFO")},
-    "loggers": {"django": {"handlers": [], "propagate": True}},
+    "loggers": {
+        "django": {"handlers": [], "propagate": True},
+        # It tells each statement with its parameters, patients' data; "tenancy.sql" tells
+        # for whom it was, and leaves them out.
+        "django.db.backends": {"level": "INFO"},
+    },
 }

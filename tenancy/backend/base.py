@@ -23,6 +23,7 @@ from django.utils.asyncio import async_unsafe
 from django_tenants.postgresql_backend import base as django_tenants_backend
 
 from tenancy import context, roles, schemas
+from tenancy.backend import statements
 from tenancy.backend.driver import Binding, BoundConnection, BoundCursor, BoundServerCursor
 from tenancy.backend.schema import DatabaseSchemaEditor
 from tenancy.conf import settings
@@ -30,6 +31,8 @@ from tenancy.context import ActiveTenant, Target
 from tenancy.names import PUBLIC_SCHEMA
 
 __all__ = ["DatabaseWrapper", "IsolationLevel"]
+
+GOLDEN_RATIO = (5**0.5 - 1) / 2
 
 
 class _Driver(SimpleNamespace):
@@ -164,6 +167,7 @@ class DatabaseWrapper(django_tenants_backend.DatabaseWrapper):  # type: ignore[m
     def init_connection_state(self) -> None:
         super().init_connection_state()
         self._tell_driver()
+        statements.watch(self.execute_wrappers)
 
     def close_if_unusable_or_obsolete(self) -> None:
         """Close what has served enough tenants too; Django asks between requests and tasks."""
@@ -191,14 +195,15 @@ class DatabaseWrapper(django_tenants_backend.DatabaseWrapper):  # type: ignore[m
         """
         Return how many tenants a process of the server may work for, None for any number.
 
-        Those that were started together have ids that differ, and so do not end together:
-        each serves between three quarters of TENANCY_CONN_MAX_TENANTS and all of them.
+        Each serves up to a quarter fewer, by its id, so that those which were started
+        together do not end together.
         """
         most: int | None = settings.CONN_MAX_TENANTS
         # The processes behind a pooler are its own, with a lifetime that it knows.
         if most is None or settings.POOLER_MODES.get(self.alias) == "transaction":
             return None
-        return most - process % (most // 4 + 1)
+        # Multiples of the golden ratio: ids in a row are spread evenly, however few they are.
+        return most - round(most // 4 * (process * GOLDEN_RATIO % 1))
 
     @contextmanager
     def temporary_connection(self) -> Iterator[Any]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, Literal
 
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.test import Client
@@ -42,7 +42,7 @@ class ForTenant:
     because the application's roles own none.
     """
 
-    databases: ClassVar[set[str]]
+    databases: set[str] | Literal["__all__"]
 
     @classmethod
     def get_target(cls) -> Target:

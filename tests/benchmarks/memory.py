@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-from statistics import mean
 from typing import Any
 
 import psycopg
@@ -197,10 +196,10 @@ def _weigh(pid: int) -> tuple[float, float] | None:
 
 def _samples(bound: Bound, course: Course, floor: Course, size: Size) -> Iterator[Samples]:
     for point, lowest in zip(course, floor, strict=True):
-        each = Samples(f"each_{bound.key}", point.visits, "MB")
-        each.add(OURS.key, mean(point.megabytes))
-        each.add(PLAIN.key, mean(lowest.megabytes))
-        yield each
+        largest = Samples(f"largest_{bound.key}", point.visits, "MB")
+        largest.add(OURS.key, max(point.megabytes))
+        largest.add(PLAIN.key, max(lowest.megabytes))
+        yield largest
 
     def total(kind: str, unit: str, of: Callable[[Course], float]) -> Samples:
         samples = Samples(f"{kind}_{bound.key}", size.visits, unit)

@@ -54,10 +54,10 @@ def save(path: Path, measured: Sequence[Samples], size: memory.Size) -> None:
         legend_at_bottom=True,
         legend_at_bottom_columns=3,
         title=(
-            f"Memory of one of {size.connections} server connections, "
+            f"The largest of {size.connections} server processes, "
             f"{size.schemas:,} schemas of {memory.TABLES} tables"
         ),
-        x_title="visits, each of a random tenant",
+        x_title="visits of each process, to random tenants",
         y_title="MB of its own",
         include_x_axis=True,
         value_formatter="{:.0f}".format,
@@ -65,9 +65,11 @@ def save(path: Path, measured: Sequence[Samples], size: memory.Size) -> None:
     )
     for bound in memory.BOUNDS[1:]:
         chart.add(
-            _title(bound, size), _curve(measured, f"each_{bound.key}", OURS.key), stroke_style=LINE
+            _title(bound, size),
+            _curve(measured, f"largest_{bound.key}", OURS.key),
+            stroke_style=LINE,
         )
-    floor = _curve(measured, f"each_{memory.NONE.key}", PLAIN.key)
+    floor = _curve(measured, f"largest_{memory.NONE.key}", PLAIN.key)
     chart.add(memory.FLOOR.title, floor, stroke_style=LINE)
     chart.add(
         f"{MOST_MEGABYTES} MB",

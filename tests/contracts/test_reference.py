@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import inspect
 import re
+from argparse import Action
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
-from django.core.management import get_commands
+from django.core.management import get_commands, load_command_class
+from django.core.management.base import BaseCommand
 
 from tenancy import checks, conf, errors
 
@@ -25,6 +28,41 @@ ERRORS = [
 ]
 
 
+class Option(NamedTuple):
+    command: str
+    name: str
+    help: str
+
+
+def list_options() -> list[Option]:
+    """Return the options of our commands that neither Django nor django-tenants gave them."""
+    return [
+        Option(name, max(action.option_strings, key=len), action.help or "")
+        for name in COMMANDS
+        for action in _list_actions(type(load_command_class(get_commands()[name], name)), name)
+    ]
+
+
+def _list_actions(command: type[BaseCommand], name: str) -> list[Action]:
+    theirs = next(base for base in command.mro() if not base.__module__.startswith(OURS))
+    known = {text for action in _actions(theirs, name) for text in action.option_strings}
+    return [
+        action
+        for action in _actions(command, name)
+        if action.option_strings and not known.intersection(action.option_strings)
+    ]
+
+
+def _actions(command: type[BaseCommand], name: str) -> list[Action]:
+    return command().create_parser("manage.py", name)._actions
+
+
+def sections(page: str) -> dict[str, str]:
+    """Return what a page says under each of its headings."""
+    _, *parts = re.split(r"^## `(.+?)`", (REFERENCE / page).read_text(), flags=re.MULTILINE)
+    return dict(zip(parts[::2], parts[1::2], strict=True))
+
+
 def headings(page: str) -> list[str]:
     return re.findall(r"^## `(.+?)`", (REFERENCE / page).read_text(), re.MULTILINE)
 
@@ -36,11 +74,28 @@ class TestReference:
     def test_names_every_command(self) -> None:
         assert sorted(headings("commands.md")) == sorted(COMMANDS)
 
+    @pytest.mark.parametrize("option", list_options(), ids=lambda option: " ".join(option[:2]))
+    def test_names_every_option(self, option: Option) -> None:
+        assert option.name in sections("commands.md")[option.command]
+
     def test_names_every_check(self) -> None:
         assert sorted(headings("checks.md")) == CHECKS
 
     def test_names_every_error(self) -> None:
         assert sorted(headings("errors.md")) == sorted(error.__name__ for error in ERRORS)
+
+
+class TestHelp:
+    @pytest.mark.parametrize("name", COMMANDS)
+    def test_of_each_command_says_what_it_does(self, name: str) -> None:
+        command = load_command_class(get_commands()[name], name)
+
+        told = command.create_parser("manage.py", name).description or ""
+        assert re.match(r"[A-Za-z].{40}", told, re.DOTALL), told
+
+    @pytest.mark.parametrize("option", list_options(), ids=lambda option: " ".join(option[:2]))
+    def test_of_each_option_is_a_sentence(self, option: Option) -> None:
+        assert re.fullmatch(r"[A-Z].+[.)]", option.help, re.DOTALL), option.help
 
 
 class TestErrors:

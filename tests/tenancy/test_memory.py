@@ -142,7 +142,11 @@ class TestConnection:
         monkeypatch.setattr(django_settings, "TENANCY_CONN_MAX_TENANTS", 100, raising=False)
         wrapper = connections["default"]
 
-        assert {wrapper._most_tenants(pid) for pid in range(1000, 1026)} == set(range(75, 101))
+        most = [wrapper._most_tenants(process) or 0 for process in range(1000, 1020)]
+
+        assert all(75 <= each <= 100 for each in most)
+        assert max(most) - min(most) > 20
+        assert len(set(most)) > 15
 
 
 class TestMegabytes:
