@@ -41,7 +41,10 @@ def server_error(request: HttpRequest) -> HttpResponse:
 
 
 def refuse(request: HttpRequest, error: TenancyError) -> HttpResponse:
-    """Turn away who asks for a suspended clinic, or names two, or has another clinic's token."""
+    """
+    Turn away who asks for a suspended clinic, or names two, or has another clinic's token,
+    or asks for too much.
+    """
     if not request.path.startswith(_API):
         return views.refuse(request, error)
     response = problems.answer(request, views.status_of(error))

@@ -31,6 +31,8 @@ class Settings:
     RESOLVER_TTL: timedelta = timedelta(seconds=60)
     RESOLVER_MEMORY: timedelta = timedelta(seconds=30)
     CACHE_PREFIX: str = "tenancy"
+    RATES: Mapping[str, str | None] = {}
+    TENANT_RATES: Mapping[str, Mapping[str, str | None]] = {}
     READABLE_TABLES: tuple[str, ...] = ()
     POOLER_MODES: Mapping[str, str] = {}
     CONN_MAX_TENANTS: int | None = 300

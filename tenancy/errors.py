@@ -11,6 +11,7 @@ Errors raised across module boundaries.
     |__TenantSuspended
     |__TenantMismatch
     |__InvalidToken
+    |__RateLimited
     |__UnableToLock
     |__InvalidName
     |__NameTaken
@@ -63,6 +64,14 @@ class TenantMismatch(TenancyError):
 
 class InvalidToken(TenancyError):
     """A request's token is not valid, or not for this tenant; it was not answered."""
+
+
+class RateLimited(TenancyError):
+    """The tenant, or somebody of it, asks for more than its rate; nothing was counted."""
+
+    def __init__(self, message: str, *, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class UnableToLock(TenancyError):

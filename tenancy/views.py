@@ -1,5 +1,5 @@
 """
-What does a request get that is turned away before anybody is active?
+What does a request get that is turned away before any view?
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from http import HTTPStatus
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import select_template
 
-from tenancy.errors import InvalidToken, TenancyError, TenantSuspended
+from tenancy.errors import InvalidToken, RateLimited, TenancyError, TenantSuspended
 
 # Nobody knows when a suspension ends; whoever polls may look again in an hour.
 RETRY_AFTER_SECONDS = 60 * 60
@@ -17,9 +17,10 @@ RETRY_AFTER_SECONDS = 60 * 60
 
 def refuse(request: HttpRequest, error: TenancyError) -> HttpResponse:
     """
-    Answer 503 for a tenant that is suspended, 401 for a token, 400 for two tenants.
+    Answer 503 for a tenant that is suspended, 401 for a token, 400 for two tenants, 429 for
+    too many requests.
 
-    The page is the project's `503.html`, `401.html` or `400.html`, else tenancy's own. It
+    The page is the project's `503.html` and so on, else tenancy's own. It
     gets the `reason` of a suspension, and no request: whoever would ask that for a user or a
     session asks nobody. TENANCY_REFUSAL_VIEW names another such function.
     """
@@ -37,6 +38,8 @@ def status_of(error: TenancyError) -> HTTPStatus:
             return HTTPStatus.SERVICE_UNAVAILABLE
         case InvalidToken():
             return HTTPStatus.UNAUTHORIZED
+        case RateLimited():
+            return HTTPStatus.TOO_MANY_REQUESTS
         case _:
             return HTTPStatus.BAD_REQUEST
 
@@ -46,5 +49,7 @@ def add_headers(response: HttpResponse, error: TenancyError) -> None:
     match error:
         case TenantSuspended():
             response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+        case RateLimited():
+            response.headers["Retry-After"] = str(error.retry_after)
         case InvalidToken():
             response.headers["WWW-Authenticate"] = 'Bearer error="invalid_token"'

@@ -13,11 +13,14 @@ from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.views import LoginView, LogoutView
 from django.http import HttpRequest, HttpResponse
+from django.utils.decorators import method_decorator
 
 from apps.accounts.forms import SignInForm
 from apps.accounts.models import User
+from tenancy import limits
 
 
+@method_decorator(limits.limit("sign-in", methods=("POST",)), name="dispatch")
 class SignIn(LoginView):
     authentication_form = SignInForm
     template_name = "accounts/sign_in.html"

@@ -33,6 +33,7 @@ _MEANINGS = {
     HTTPStatus.UNAUTHORIZED: "Nobody is signed in.",
     HTTPStatus.FORBIDDEN: "The role does not allow it.",
     HTTPStatus.NOT_FOUND: "There is nothing at this address, or not in this clinic.",
+    HTTPStatus.TOO_MANY_REQUESTS: "More than may be asked for; `Retry-After` has the seconds.",
 }
 
 

@@ -22,6 +22,7 @@ Each check has an id, a sentence and a hint that can be typed.
                tenancy.E026  a storage with files for all tenants
                tenancy.E027  a cache that is emptied for all tenants
                tenancy.E028  a file field with a storage for all tenants
+               tenancy.E029  a rate that is not understood, or that nobody can count
     server     tenancy.E007  an old PostgreSQL
                tenancy.E008  a login to which privileges do not apply
                tenancy.E009  a login with rights of its own

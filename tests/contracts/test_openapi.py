@@ -57,7 +57,7 @@ class TestDescription:
     def test_gives_each_operation_its_problems(self, description: Any) -> None:
         for operations in description["paths"].values():
             for operation in operations.values():
-                assert {"400", "401", "403", "404"} <= operation["responses"].keys()
+                assert {"400", "401", "403", "404", "429"} <= operation["responses"].keys()
 
     def test_is_open_to_strangers(self, in_elm: Organization, elm_client: TenantClient) -> None:
         response = elm_client.get("/api/schema/", headers={"Accept": "application/json"})

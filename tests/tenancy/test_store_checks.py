@@ -99,3 +99,45 @@ class TestStorages:
 
         assert message.id == "tenancy.E028"
         assert "patients.Letter.shared" in message.msg
+
+
+class TestRates:
+    def test_are_in_order_here(self) -> None:
+        assert stores.check_rates(None) == []
+
+    @pytest.mark.parametrize(
+        "rates",
+        [
+            {"TENANCY_RATES": {"tenant": "many", "client": None}},
+            {"TENANCY_TENANT_RATES": {"elm": {"tenant": "10/fortnight"}}},
+        ],
+    )
+    def test_e029_a_rate_that_is_not_understood(self, settings: Any, rates: Any) -> None:
+        for name, value in rates.items():
+            setattr(settings, name, value)
+
+        (message,) = stores.check_rates(None)
+
+        assert message.id == "tenancy.E029"
+        assert "600/minute" in str(message.hint)
+
+    def test_e029_a_rate_that_is_missing(self, settings: Any) -> None:
+        settings.TENANCY_RATES = {"tenant": "10/minute"}
+
+        (message,) = stores.check_rates(None)
+
+        assert message.id == "tenancy.E029"
+        assert "TENANCY_RATES['client']" in str(message.hint)
+
+    def test_e029_nothing_to_count_in(self, settings: Any) -> None:
+        settings.CACHES = {
+            "default": {
+                "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
+                "KEY_FUNCTION": "tenancy.cache.make_key",
+            }
+        }
+
+        assert ids(stores.check_rates(None)) == ["tenancy.E029"]
+        settings.TENANCY_RATES = {}
+        settings.MIDDLEWARE = []
+        assert stores.check_rates(None) == []
