@@ -11,7 +11,9 @@ from apps.ui.admin import TabularInline
 from apps.ui.sites import platform_site
 from tenancy.admin import DomainInline as _DomainInline
 from tenancy.admin import OrganizationAdmin as _OrganizationAdmin
+from tenancy.admin import RejectedTaskAdmin as _RejectedTaskAdmin
 from tenancy.models import Organization
+from tenancy.rejections import RejectedTask
 
 site = platform_site
 
@@ -27,3 +29,8 @@ class DomainInline(_DomainInline, TabularInline):
 @admin.register(Organization, site=site)
 class OrganizationAdmin(_OrganizationAdmin, ModelAdmin):  # type: ignore[misc]  # untyped
     inlines = (DomainInline,)
+
+
+@admin.register(RejectedTask, site=site)
+class RejectedTaskAdmin(_RejectedTaskAdmin, ModelAdmin):  # type: ignore[misc]  # untyped
+    pass

@@ -35,3 +35,20 @@ class OrganizationAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic 
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+
+class RejectedTaskAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only in stubs
+    """What was not done for a tenant, or was asked for by somebody who may not; to be read."""
+
+    list_display = ("date", "task", "reason", "tenant", "count", "last_at")
+    list_filter = ("reason", "date")
+    search_fields = ("task", "tenant", "last_task_id")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False

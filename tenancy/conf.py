@@ -36,6 +36,7 @@ class Settings:
     READABLE_TABLES: tuple[str, ...] = ()
     POOLER_MODES: Mapping[str, str] = {}
     CONN_MAX_TENANTS: int | None = 300
+    CELERY_APP: str = ""
 
     def __getattribute__(self, name: str) -> Any:
         default = super().__getattribute__(name)

@@ -17,6 +17,7 @@ Errors raised across module boundaries.
     |__NameTaken
     |__UnableToProvision
     |__UnableToMigrate
+    |__TaskRejected
 """
 
 from __future__ import annotations
@@ -92,3 +93,12 @@ class UnableToProvision(TenancyError):
 
 class UnableToMigrate(TenancyError):
     """A schema could not be migrated; migrations that it had finished before remain."""
+
+
+class TaskRejected(TenancyError):
+    """A background task may not be run for the tenant that it names; it is run for nobody."""
+
+    def __init__(self, message: str, *, reason: str, tenant: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.tenant = tenant

@@ -17,6 +17,7 @@ from tenancy import context, names
 from tenancy.conf import settings
 from tenancy.context import ActiveTenant
 from tenancy.errors import InvalidName
+from tenancy.rejections import RejectedTask  # noqa: F401  # here Django finds it
 
 _entered: ContextVar[tuple[AbstractContextManager[None], ...]] = ContextVar(
     "tenancy.entered", default=()

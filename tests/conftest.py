@@ -9,4 +9,5 @@ pytest_plugins = [
     "tests.fixtures.pgbouncer",
     "tests.fixtures.redis_keys",  # before live, which imports it
     "tests.fixtures.live",
+    "tests.fixtures.workers",
 ]

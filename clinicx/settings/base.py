@@ -153,6 +153,33 @@ STORAGES = {
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
 
+# Background tasks, for the clinic that queued them (docs/decisions/0014)
+
+TENANCY_CELERY_APP = "clinicx.celery.app"
+CELERY_BROKER_TRANSPORT_OPTIONS = {"global_keyprefix": "clinicx:celery:"}
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_TIMEZONE = TIME_ZONE
+# Results would be patients' data in Redis, and nobody waits for one.
+CELERY_TASK_IGNORE_RESULT = True
+# A task whose worker dies is done by another: tasks may be run twice.
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+# Commands at a worker carry no signature: whoever reaches Redis could stop all of them.
+CELERY_WORKER_ENABLE_REMOTE_CONTROL = False
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+# The schedule is crontab's text and not Celery's object: to import Celery takes 12 MB of each
+# process, also of those that serve pages.
+CELERY_BEAT_SCHEDULE = {
+    f"clear-expired-sessions-{tenants}": {
+        "task": "apps.accounts.tasks.clear_expired_sessions",
+        "schedule": "17 3 * * *",
+        "tenants": tenants,
+        "options": {"expires": 12 * 60 * 60},
+    }
+    for tenants in ("all", "platform")
+}
+
 # The API
 
 REST_FRAMEWORK = {

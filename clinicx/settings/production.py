@@ -19,6 +19,7 @@ DATABASES = pooled(
 TENANCY_POOLER_MODES = pooler_modes()
 TENANCY_CONN_MAX_TENANTS = pool.max_tenants()
 CACHES = caches(redis_url=env.required("REDIS_URL"))
+CELERY_BROKER_URL = env.required("REDIS_URL")
 TENANCY_BASE_DOMAIN = env.required("BASE_DOMAIN")
 
 # TLS ends at the ingress, which sets this header and drops a client's own.

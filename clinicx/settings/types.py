@@ -10,3 +10,4 @@ from clinicx.settings.laptop import *  # noqa: F403  # what a settings module is
 SECRET_KEY = "never-used"  # noqa: S105  # no process serves with these settings
 DATABASES = databases(app_url="postgres://localhost/none", ddl_url="postgres://localhost/none")
 CACHES = caches(redis_url="redis://localhost/0")
+CELERY_BROKER_URL = "redis://localhost/0"

@@ -23,6 +23,11 @@ Each check has an id, a sentence and a hint that can be typed.
                tenancy.E027  a cache that is emptied for all tenants
                tenancy.E028  a file field with a storage for all tenants
                tenancy.E029  a rate that is not understood, or that nobody can count
+    tasks      tenancy.E030  no application of ours for tasks
+               tenancy.E031  tasks that are not JSON
+               tenancy.E032  a part of Celery that knows no tenants
+               tenancy.E033  a periodic task for nobody
+               tenancy.E034  results without their tenant
     server     tenancy.E007  an old PostgreSQL
                tenancy.E008  a login to which privileges do not apply
                tenancy.E009  a login with rights of its own
@@ -49,13 +54,16 @@ from django.core.checks import register as register_check
 from django.db import connections
 
 from tenancy import context
-from tenancy.checks import poolers, server, sessions, settings, stores
+from tenancy.checks import poolers, server, sessions, settings, stores, tasks
 
 
 def register() -> None:
     """Tell Django of all checks."""
     for check in (*settings.CHECKS, *sessions.CHECKS, *stores.CHECKS):
         register_check(check, "tenancy")
+    # A tag of its own: asking imports Celery, which a process that serves pages may do without.
+    for check in tasks.CHECKS:
+        register_check(check, "tasks")
     register_check(check_servers, Tags.database)
 
 

@@ -1,0 +1,15 @@
+"""
+The application that workers and beat start: `celery -A clinicx worker`, or `make worker`.
+"""
+
+from __future__ import annotations
+
+import os
+
+from tenancy.tasks.app import Celery
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "clinicx.settings.production")
+
+app = Celery("clinicx")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()
