@@ -19,6 +19,10 @@ help: ## Show this list
 run: .venv/installed ## Start ClinicX with its servers; Ctrl-C stops them (PORT=8000)
 	@$(LOCAL) run
 
+.PHONY: worker
+worker: .venv/installed ## Do background tasks, beside a 'make run'; Ctrl-C stops it
+	@$(LOCAL) worker
+
 .PHONY: up
 up: .venv/installed ## The same in the background
 	@$(LOCAL) up

@@ -53,6 +53,8 @@ def _dispatch(options: argparse.Namespace) -> int:
             stack.run(dev, port=options.port)
         case "up":
             stack.up(dev, port=options.port)
+        case "worker":
+            stack.work(dev)
         case "down":
             found = [stack.down(folder) for folder in folders]
             print("Stopped." if any(found) else "Nothing was running.")
@@ -146,6 +148,11 @@ def _parser() -> argparse.ArgumentParser:
     ):
         verb = verbs.add_parser(name, help=text, description=text.capitalize() + ".")
         verb.add_argument("--port", type=_port, default=os.environ.get("PORT") or "8000")
+    verbs.add_parser(
+        "worker",
+        help="do background tasks, with the servers of 'run'",
+        description="Do background tasks and start the periodic ones, until Ctrl-C.",
+    )
     verbs.add_parser("down", help="stop everything, whoever started it, the tests' servers too")
     reset = verbs.add_parser("reset", help="stop everything and delete the data, after asking")
     reset.add_argument("--yes", action="store_true", help="do not ask")

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import FrameType
+from typing import NoReturn
 from urllib.parse import urlsplit
 
 from clinicx.local import (
@@ -137,6 +138,35 @@ def manage(folder: Path, arguments: list[str]) -> int:
     with borrowed_servers(folder) as variables:
         command = [sys.executable, "manage.py", *arguments]
         return subprocess.run(command, cwd=ROOT, env=os.environ | variables).returncode
+
+
+def work(folder: Path) -> NoReturn:
+    """Become a worker that starts the periodic tasks, too; raise where no server runs."""
+    outside = _addresses_outside()
+    stack = state.load(folder)
+    if not outside and "redis" not in servers.list_running(stack):
+        raise UnableToStart(
+            "No server of the local stack runs, so there are no tasks; type 'make run' in another "
+            "terminal, or 'make up', and then 'make worker' again."
+        )
+    variables = {
+        **_environment(stack),
+        **outside,
+        "DJANGO_SETTINGS_MODULE": os.environ.get("DJANGO_SETTINGS_MODULE", "clinicx.settings.dev"),
+    }
+    console.note("Ctrl-C stops the worker. What follows is what it says.")
+    os.chdir(ROOT)
+    os.execve(  # noqa: S606  # the worker takes our place, and so the terminal's Ctrl-C
+        sys.executable,
+        [
+            *(sys.executable, "-m", "celery", "--app=clinicx", "worker", "--beat"),
+            # Threads of one process: two more processes would take as much memory again.
+            *("--pool=threads", "--concurrency=2", "--loglevel=INFO"),
+            *("--without-gossip", "--without-mingle", "--without-heartbeat"),
+            f"--schedule-filename={folder / 'beat'}",
+        ],
+        os.environ | variables,
+    )
 
 
 def is_running(stack: State) -> bool:

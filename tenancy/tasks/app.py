@@ -10,6 +10,9 @@ from typing import Any
 import celery
 from celery import signals
 from django.core import checks
+from django.utils.module_loading import import_string
+
+from tenancy.conf import settings
 
 FAN_OUT = "tenancy.fan_out"
 
@@ -47,6 +50,11 @@ def refuse_if_unsafe(sender: Any, **kwargs: Any) -> None:
     """End a worker or beat that checks say something about; Celery itself would go on."""
     if not isinstance(sender.app, Celery):
         return
+    if not settings.CELERY_APP or import_string(settings.CELERY_APP) is not sender.app:
+        sys.exit(
+            f"Not safe to start: checks look at the application that TENANCY_CELERY_APP names, "
+            f"{settings.CELERY_APP!r}, and this is another. Set it to this one's dotted path."
+        )
     faults = [
         message
         for message in checks.run_checks(tags=["tenancy", "tasks"])

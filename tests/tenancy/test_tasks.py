@@ -249,8 +249,8 @@ class TestSeal:
 
 class TestEager:
     @pytest.fixture
-    def users(self, in_elm: Organization) -> Iterator[User]:
-        yield User.objects.create(pk=NUMBER, username="sam of elm")
+    def users(self, in_elm: Organization) -> User:
+        return User.objects.create(pk=NUMBER, username="sam of elm")
 
     @pytest.fixture
     def eager(self) -> Iterator[None]:
