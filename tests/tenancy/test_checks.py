@@ -15,12 +15,13 @@ from django.db import connections, models
 from django.test.utils import isolate_apps
 
 from tenancy import checks, context, roles, router
-from tenancy.checks import poolers, server, sessions, stores
+from tenancy.checks import poolers, server, sessions, stores, tasks
 from tenancy.checks import settings as before_servers
 from tenancy.models import Organization
 from tests.fixtures import servers
 
 BOTH = ["default", "ddl"]
+SOURCES = (before_servers, sessions, stores, tasks, server, poolers)
 
 
 def ids(messages: list[CheckMessage]) -> list[str | None]:
@@ -42,7 +43,7 @@ def executed(statement: str, *, undone_by: str) -> Iterator[None]:
 
 class TestIds:
     def test_are_listed_where_the_reader_begins(self) -> None:
-        said = "".join(map(inspect.getsource, (before_servers, sessions, stores, server, poolers)))
+        said = "".join(map(inspect.getsource, SOURCES))
         pattern = r"tenancy\.[EW]\d{3}"
 
         assert set(re.findall(pattern, said)) == set(re.findall(pattern, checks.__doc__ or ""))
