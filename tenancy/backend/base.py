@@ -186,7 +186,7 @@ class DatabaseWrapper(django_tenants_backend.DatabaseWrapper):  # type: ignore[m
 
     def _has_served_enough(self) -> bool:
         """Tell whether the server's process holds as many tenants' catalogues as it may."""
-        if self.connection is None:
+        if self.connection is None or self.connection.closed:
             return False
         most = self._most_tenants(self.connection.pgconn.backend_pid)
         return most is not None and len(self.connection.schemas_served) >= most

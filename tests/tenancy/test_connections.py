@@ -160,6 +160,18 @@ class TestKeptConnection:
 
         assert pid() != left
 
+    def test_that_was_closed_in_a_transaction_is_no_error_of_the_next_request(
+        self, elm_is_active: Organization
+    ) -> None:
+        """
+        Django keeps the closed connection until the block ends, and asks it between requests.
+        """
+        with transaction.atomic():
+            connection.ensure_connection()
+            connection.close()
+
+            connection.close_if_unusable_or_obsolete()
+
     def test_is_usable_inside_atomic(self, elm_is_active: Organization) -> None:
         with transaction.atomic():
             where()
