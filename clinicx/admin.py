@@ -5,9 +5,8 @@ from __future__ import annotations
 from django.contrib import admin
 from django.http import HttpRequest
 from django.templatetags.static import static
-from unfold.admin import ModelAdmin
 
-from apps.ui.admin import TabularInline
+from apps.ui.admin import ModelAdmin, TabularInline
 from apps.ui.sites import platform_site
 from tenancy.admin import DomainInline as _DomainInline
 from tenancy.admin import OrganizationAdmin as _OrganizationAdmin
@@ -27,7 +26,7 @@ class DomainInline(_DomainInline, TabularInline):
 
 
 @admin.register(Organization, site=site)
-class OrganizationAdmin(_OrganizationAdmin, ModelAdmin):  # type: ignore[misc]  # untyped
+class OrganizationAdmin(_OrganizationAdmin, ModelAdmin):
     inlines = (DomainInline,)
 
 

@@ -17,12 +17,12 @@ from django.contrib.auth.models import Group
 from django.db.models import ManyToManyField, QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import mark_safe
-from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from apps.accounts import roles
 from apps.accounts.models import User
+from apps.ui.admin import ModelAdmin
 from apps.ui.sites import clinic_site, platform_site
 
 _CLINIC_ADMIN = "clinic_admin"
@@ -65,7 +65,7 @@ class StaffChangeForm(ChangeForm):
         )
 
 
-class UsersAdmin(UserAdmin, ModelAdmin):  # type: ignore[type-arg,misc]  # untyped
+class UsersAdmin(UserAdmin, ModelAdmin):  # type: ignore[type-arg]  # untyped
     """What the two kinds of user have in common."""
 
     form = ChangeForm

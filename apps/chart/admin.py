@@ -12,7 +12,6 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from unfold.admin import ModelAdmin
 
 from apps.chart.models import (
     AllergyIntolerance,
@@ -26,7 +25,7 @@ from apps.chart.models import (
 )
 from apps.patients.models import Patient
 from apps.patients.search import search
-from apps.ui.admin import TabularInline
+from apps.ui.admin import ModelAdmin, TabularInline
 from apps.ui.sites import clinic_site
 
 
@@ -41,7 +40,7 @@ class _ReadOnly:
         return False
 
 
-class EntryAdmin(_ReadOnly, ModelAdmin):  # type: ignore[misc]  # untyped
+class EntryAdmin(_ReadOnly, ModelAdmin):
     list_select_related: tuple[str, ...] = ("patient",)
     list_per_page = 50
     show_full_result_count = False

@@ -13,7 +13,7 @@ from django.contrib import admin
 from django.contrib.postgres.fields import ArrayField
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from unfold.admin import ModelAdmin, StackedInline
+from unfold.admin import StackedInline
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from apps.patients import registry
@@ -27,7 +27,7 @@ from apps.patients.models import (
     PatientTelecom,
 )
 from apps.patients.search import search
-from apps.ui.admin import TabularInline
+from apps.ui.admin import ModelAdmin, TabularInline
 from apps.ui.sites import clinic_site
 
 _ON_ONE_LINE = {ArrayField: {"widget": UnfoldAdminTextInputWidget}}
@@ -90,7 +90,7 @@ class CommunicationInline(TabularInline):
 
 
 @admin.register(Patient, site=clinic_site)
-class PatientAdmin(ModelAdmin):  # type: ignore[misc]  # untyped
+class PatientAdmin(ModelAdmin):
     list_display = ("full_name", "mrn", "born", "gender", "state")
     list_filter = ("active", "deceased", "gender")
     list_per_page = 50

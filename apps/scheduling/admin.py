@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from django.contrib import admin
 from django.contrib.postgres.fields import ArrayField
-from unfold.admin import ModelAdmin
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from apps.scheduling.models import Practitioner, PractitionerIdentifier
-from apps.ui.admin import TabularInline
+from apps.ui.admin import ModelAdmin, TabularInline
 from apps.ui.sites import clinic_site
 
 
@@ -20,7 +19,7 @@ class IdentifierInline(TabularInline):
 
 
 @admin.register(Practitioner, site=clinic_site)
-class PractitionerAdmin(ModelAdmin):  # type: ignore[misc]  # untyped
+class PractitionerAdmin(ModelAdmin):
     list_display = ("full_name", "gender", "active")
     list_filter = ("active",)
     search_fields = ("family", "given", "identifiers__value")

@@ -9,6 +9,17 @@ from django.db.models import Field
 from django.http import HttpRequest
 
 
+class ModelAdmin(unfold.admin.ModelAdmin):  # type: ignore[misc]  # untyped
+    """
+    Unfold's, but for what it would remember: the last request, whoever's it was.
+
+    There is one of these for a process. Unfold asks the request for the style sheets of
+    filters that are forms, and we have none.
+    """
+
+    request = property(fset=lambda admin, request: None)
+
+
 class TabularInline(unfold.admin.TabularInline):  # type: ignore[misc]  # untyped
     """Rows whose inputs are named for those who cannot see the head of the column."""
 
