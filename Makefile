@@ -59,12 +59,16 @@ reset: .venv/installed ## Delete the local data, after asking (ARGS=--yes does n
 test: .venv/installed ## Run the tests (ARGS='-k words')
 	@$(PYTHON) -m pytest $(ARGS)
 
+.PHONY: leaks
+leaks: .venv/installed ## Try to get from one clinic to another, every way there is (ARGS='-k words')
+	@$(PYTHON) -m pytest --leak-kit -q -n 2 --dist loadscope $(ARGS)
+
 .PHONY: bench
 bench: .venv/installed ## Measure tenancy beside plain Django and django-tenants (ONLY=switch, requests or memory)
 	@$(PYTHON) -m tests.benchmarks $(ONLY) $(if $(ROUNDS),--rounds=$(ROUNDS)) $(ARGS)
 
 .PHONY: check
-check: lint types test ## Everything CI runs
+check: lint types test leaks ## Everything CI runs
 
 .PHONY: fmt
 fmt: .venv/installed ## Put the code in order

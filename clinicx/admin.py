@@ -31,5 +31,5 @@ class OrganizationAdmin(_OrganizationAdmin, ModelAdmin):
 
 
 @admin.register(RejectedTask, site=site)
-class RejectedTaskAdmin(_RejectedTaskAdmin, ModelAdmin):  # type: ignore[misc]  # untyped
+class RejectedTaskAdmin(_RejectedTaskAdmin, ModelAdmin):
     pass

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 pytest_plugins = [
     "tenancy.testing.plugin",
+    "tenancy.testing.leaks",
     "tests.fixtures.database",
     "tests.fixtures.clinics",
     "tests.fixtures.pgbouncer",
     "tests.fixtures.redis_keys",  # before live, which imports it
     "tests.fixtures.live",
     "tests.fixtures.workers",
+    "tests.fixtures.leaks",
 ]

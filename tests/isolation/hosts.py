@@ -17,8 +17,8 @@ from django.urls import reverse
 
 from tenancy.context import Target
 from tenancy.testing import TenantClient
-from tests.isolation.addresses import Address, Filling, list_fillings
-from tests.isolation.rows import World
+from tenancy.testing.leaks.addresses import Address, Filling, list_fillings
+from tenancy.testing.leaks.canaries import World
 
 # Who may do all that can be done at a host.
 SUPERUSER = "superuser"
@@ -89,7 +89,7 @@ class Host:
         pytest.fail(
             f"{address} ({address.name}) opened for nobody at {self.name} with any row there. Its "
             f"parameters are {address.parameters}: one that names no row belongs into WORDS in "
-            "tests/isolation/addresses.py; what a row lacks, into RECIPES in rows.py."
+            "tenancy.testing.leaks.addresses; what a row lacks, pytest_tenancy_make_instance says."
         )
 
     def _choose_method(self, address: Address, filling: Filling, role: str) -> str:

@@ -22,13 +22,14 @@ from apps.patients.models import Patient
 from tenancy import context, router
 from tenancy.models import Organization
 from tenancy.testing import TenantClient, working_for
-from tests.isolation.addresses import (
+from tenancy.testing.leaks.addresses import (
     Address,
     Part,
     list_addresses,
     list_replacements,
     list_search_parameters,
 )
+from tenancy.testing.leaks.canaries import World, snapshot
 from tests.isolation.hosts import (
     SUPERUSER,
     Host,
@@ -38,7 +39,6 @@ from tests.isolation.hosts import (
     list_marks,
     undone,
 )
-from tests.isolation.rows import World, snapshot
 
 CLINIC = "clinicx.urls.tenant"
 PLATFORM = "clinicx.urls.public"

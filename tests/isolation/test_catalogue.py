@@ -19,9 +19,9 @@ from tenancy import context, roles, router
 from tenancy.conf import settings
 from tenancy.models import Organization
 from tenancy.testing import TenantClient
+from tenancy.testing.leaks import catalogue
+from tenancy.testing.leaks.catalogue import Relation, Server
 from tests.fixtures.clinics import PASSWORD
-from tests.isolation import catalogue
-from tests.isolation.catalogue import Relation, Server
 from tests.isolation.verdicts import INSUFFICIENT_PRIVILEGE, UNDEFINED_TABLE, sqlstate_of
 
 # EXPLAIN asks for the privileges of a statement and does nothing of it. Each needs one

@@ -12,7 +12,7 @@ from django.db import IntegrityError, ProgrammingError, connection, models, tran
 from tenancy import context, router
 from tenancy.context import Target
 from tenancy.models import Organization
-from tests.isolation.rows import World, snapshot
+from tenancy.testing.leaks.canaries import World, snapshot
 from tests.isolation.verdicts import INSUFFICIENT_PRIVILEGE, sqlstate_of
 
 TENANT_MODELS = router.list_models(tenants=True)

@@ -17,9 +17,9 @@ from apps.scheduling.models import Practitioner
 from tenancy import context, roles
 from tenancy.errors import NoActiveTenant
 from tenancy.models import Organization
+from tenancy.testing.leaks.catalogue import Server
 from tests.fixtures.pgbouncer import POOL_SIZE, PgBouncer
 from tests.isolation import workload
-from tests.isolation.catalogue import Server
 from tests.isolation.verdicts import INSUFFICIENT_PRIVILEGE, UNDEFINED_TABLE, sqlstate_of
 from tests.isolation.workload import TABLE, Clinic
 

@@ -12,8 +12,8 @@ from collections import Counter
 from random import Random
 from subprocess import Popen
 
+from tenancy.testing.leaks.catalogue import Server
 from tests.fixtures.pgbouncer import PgBouncer
-from tests.isolation.catalogue import Server
 
 PAUSE_SECONDS = (0.2, 0.6)
 TERMINATE = "SELECT pg_terminate_backend(%s)"

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from psycopg import sql
 
-from tests.isolation.catalogue import Server
+from tenancy.testing.leaks.catalogue import Server
 from tests.isolation.chaos.history import Attempt, Event, Told
 from tests.isolation.workload import SAME_KEYS, TABLE
 

@@ -25,10 +25,10 @@ from psycopg import sql
 
 from tenancy import context, schemas
 from tenancy.models import Organization
+from tenancy.testing.leaks.catalogue import Server
 from tests.fixtures import pgbouncer, servers
 from tests.fixtures.pgbouncer import PgBouncer
 from tests.isolation import workload
-from tests.isolation.catalogue import Server
 from tests.isolation.chaos import history, reckoning
 from tests.isolation.chaos.faults import Faults
 from tests.isolation.chaos.history import Event, Told

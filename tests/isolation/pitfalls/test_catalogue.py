@@ -18,9 +18,9 @@ from psycopg import sql
 from apps.accounts.models import User
 from tenancy import context
 from tenancy.models import Organization
+from tenancy.testing.leaks.catalogue import HIJACKABLE_FUNCTIONS, Server
 from tests.fixtures import pgbouncer as fixture
 from tests.fixtures.pgbouncer import PgBouncer
-from tests.isolation.catalogue import HIJACKABLE_FUNCTIONS, Server
 
 ROOT = Path(__file__).parents[3]
 

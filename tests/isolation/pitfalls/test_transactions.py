@@ -31,8 +31,8 @@ from tenancy.backend.base import DatabaseWrapper
 from tenancy.context import ActiveTenant
 from tenancy.errors import SessionStateRefused, TenantContextChanged
 from tenancy.models import Organization
+from tenancy.testing.leaks.catalogue import Server
 from tests.fixtures.pgbouncer import PgBouncer
-from tests.isolation.catalogue import Server
 from tests.isolation.pitfalls.session import (
     WHERE,
     ask,

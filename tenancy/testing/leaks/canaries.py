@@ -1,18 +1,19 @@
 """
 How is a row of any model made, from nothing but what the model says of itself?
 
-A model that appears tomorrow is covered tomorrow. One that cannot be made this way fails
-its tests with a sentence that says what to add here.
+A model that appears tomorrow is covered tomorrow. One that cannot be made this way says so
+with a sentence that names what is missing; the hook pytest_tenancy_make_instance adds it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import timedelta
-from typing import Any
-from uuid import UUID, uuid4
+from typing import Any, TypeAlias
+from uuid import NAMESPACE_OID, UUID, uuid4, uuid5
 
 from django.contrib.postgres.fields import ArrayField
+from django.core.exceptions import ValidationError
 from django.db import DatabaseError, models, transaction
 from django.utils import timezone
 
@@ -30,13 +31,15 @@ VALUES: dict[type[models.Field[Any, Any]], Callable[[int], Any]] = {
     models.FloatField: lambda number: float(number),
     models.GenericIPAddressField: lambda number: "127.0.0.1",
     models.IntegerField: lambda number: number,
-    models.JSONField: lambda number: {},
     models.TimeField: lambda number: timezone.now().time(),
-    models.UUIDField: lambda number: uuid4(),
 }
 
-# Field values for a model whose constraints its metadata does not tell, by its label.
-RECIPES: dict[str, Callable[[World], Row]] = {}
+# Returns the values of a row's fields, or the row itself, for a model whose constraints its
+# metadata does not tell; None for any other.
+Recipe: TypeAlias = Callable[[type[models.Model], "World"], "Row | models.Model | None"]
+
+
+HOOK = "pytest_tenancy_make_instance"
 
 
 class UnableToMake(Exception):
@@ -45,16 +48,26 @@ class UnableToMake(Exception):
 
 class World:
     """
-    One row of each model that is asked for, in the active clinic, all of them related.
+    One row of each model that is asked for, for the active tenant, all of them related.
 
     Every text says `stamp`, so that it is recognised wherever it turns up. With `first_pk`
-    the rows' numbers begin there, and are then the numbers of nobody else's rows.
+    the rows' numbers begin there, and are then the numbers of nobody else's rows. Worlds
+    with `twins` that make the same models in the same order have equal keys.
     """
 
-    def __init__(self, stamp: str, *, first_pk: int | None = None) -> None:
+    def __init__(
+        self,
+        stamp: str,
+        *,
+        first_pk: int | None = None,
+        twins: bool = False,
+        recipe: Recipe | None = None,
+    ) -> None:
         self.stamp = stamp
         self.rows: dict[type[models.Model], models.Model] = {}
         self._first_pk = first_pk
+        self._twins = twins
+        self._recipe = recipe or (lambda model, world: None)
         self._count = 0
         self._in_making: list[type[models.Model]] = []
 
@@ -88,21 +101,23 @@ class World:
 
     def _make(self, model: type[models.Model]) -> models.Model:
         self._count += 1
+        recipe = self._recipe(model, self) or {}
+        if isinstance(recipe, models.Model):
+            return recipe
         values = {
             field.name: value
             for field in model._meta.concrete_fields
-            if (value := self._value(model, field)) is not models.NOT_PROVIDED
+            if field.name not in recipe
+            and (value := self._value(model, field)) is not models.NOT_PROVIDED
         }
-        if recipe := RECIPES.get(model._meta.label):
-            values |= recipe(self)
-        row = model(**values)
+        row = model(**values, **recipe)
         try:
             with transaction.atomic():
                 row.save(force_insert=True)
-        except DatabaseError as error:
+        except (DatabaseError, ValidationError, ValueError, TypeError) as error:
             raise UnableToMake(
-                f"No {model._meta.label} can be made from its metadata: {error}"
-                f"Add to RECIPES in {__name__} what its constraints want."
+                f"No {model._meta.label} can be made from its metadata: {_first_line(error)}. "
+                f"Return what its constraints want from {HOOK} in conftest.py."
             ) from error
         return row
 
@@ -110,16 +125,22 @@ class World:
         """Return what to store in `field`, or NOT_PROVIDED where its own default will do."""
         if isinstance(field, models.ForeignKey):
             return self._related(model, field)
-        if field.generated or (isinstance(field, models.AutoField) and self._first_pk is None):
+        if field.generated:
             return models.NOT_PROVIDED
         if isinstance(field, models.AutoField):
-            return self._first_pk + self._count
+            return models.NOT_PROVIDED if self._first_pk is None else self._first_pk + self._count
+        if isinstance(field, models.UUIDField) and field.primary_key and self._twins:
+            return self._uuid(model, field)
         if field.has_default() or field.has_db_default() or getattr(field, "auto_now_add", False):
             return models.NOT_PROVIDED
         if field.choices:
             return models.NOT_PROVIDED if field.blank else field.flatchoices[0][0]
-        if isinstance(field, models.CharField | models.TextField):
+        if isinstance(field, models.CharField | models.TextField | models.FileField):
             return self._text(field)
+        if isinstance(field, models.JSONField):
+            return {"canary": self.stamp}
+        if isinstance(field, models.UUIDField):
+            return self._uuid(model, field)
         if field.null or getattr(field, "auto_now", False):
             return models.NOT_PROVIDED
         for base in type(field).__mro__:
@@ -127,8 +148,11 @@ class World:
                 return VALUES[base](self._count)
         raise UnableToMake(
             f"{model._meta.label}.{field.name} is a {type(field).__name__}, and nobody said what "
-            f"such a field may hold. Add it to VALUES in {__name__}."
+            f"such a field may hold. Return it from {HOOK} in conftest.py."
         )
+
+    def _uuid(self, model: type[models.Model], field: models.Field[Any, Any]) -> UUID:
+        return uuid5(NAMESPACE_OID, f"{self._count} {field}") if self._twins else uuid4()
 
     def _text(self, field: models.Field[Any, Any]) -> Any:
         text = f"{self.stamp}{self._count}"
@@ -144,7 +168,7 @@ class World:
             return models.NOT_PROVIDED
         raise UnableToMake(
             f"{model._meta.label}.{field.name} must point to a {target._meta.label}, which cannot "
-            f"be made without it. Add one of them to RECIPES in {__name__}."
+            f"be made without it. Return one of them from {HOOK} in conftest.py."
         )
 
 
@@ -153,3 +177,7 @@ def snapshot(wanted: Iterable[type[models.Model]]) -> dict[str, list[Row]]:
     return {
         model._meta.label: list(model._base_manager.order_by("pk").values()) for model in wanted
     }
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]

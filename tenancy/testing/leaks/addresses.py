@@ -16,7 +16,7 @@ from django.db import models
 from django.urls import Resolver404, URLPattern, URLResolver, get_resolver, resolve
 from django.utils.regex_helper import normalize
 
-from tests.isolation.rows import World
+from tenancy.testing.leaks.canaries import World
 
 # Parts of an address that name no row, by the parameter's name.
 WORDS: Mapping[str, list[str]] = {
@@ -173,11 +173,12 @@ def _list_parts(address: Address, name: str, world: World) -> list[Part]:
 
     noun = name.removesuffix("_pk").removesuffix("_id")
 
-    def unlikeliness(model: type[models.Model]) -> tuple[bool, bool, bool]:
+    def unlikeliness(model: type[models.Model]) -> tuple[bool, ...]:
         return (
             model._meta.model_name != noun,
             model is not address.model,
             model._meta.app_label not in address.name.split(":"),
+            not _is_beside(model, address.view),
         )
 
     return [
@@ -187,6 +188,11 @@ def _list_parts(address: Address, name: str, world: World) -> list[Part]:
         if (field.primary_key or field.unique)
         and (value := getattr(world.rows[model], field.attname)) not in (None, "")
     ]
+
+
+def _is_beside(model: type[models.Model], view: Any) -> bool:
+    """Tell whether the view is written in the model's application."""
+    return f"{view.__module__}.".startswith(f"{apps.get_app_config(model._meta.app_label).name}.")
 
 
 def list_replacements(filling: Filling, world: World) -> Iterator[tuple[Filling, Filling]]:
