@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
 
 
 class TenancyConfig(AppConfig):
@@ -11,9 +11,13 @@ class TenancyConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from tenancy import checks, contenttypes, ownership, tenants
+        from tenancy import checks, contenttypes, ownership, permissions, sites, tenants
 
         checks.register()
         contenttypes.key_by_tenant()
+        if apps.is_installed("django.contrib.sites"):
+            sites.key_by_tenant()
+        if apps.is_installed("django.contrib.auth"):
+            permissions.install()
         ownership.install()
         tenants.connect_signals()

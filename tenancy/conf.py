@@ -34,6 +34,7 @@ class Settings:
     RATES: Mapping[str, str | None] = {}
     TENANT_RATES: Mapping[str, Mapping[str, str | None]] = {}
     READABLE_TABLES: tuple[str, ...] = ()
+    PROCESS_CACHE_TENANTS: int = 500
     POOLER_MODES: Mapping[str, str] = {}
     CONN_MAX_TENANTS: int | None = 300
     CELERY_APP: str = ""

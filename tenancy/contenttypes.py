@@ -1,53 +1,38 @@
 """
 Where does Django remember content types, when each schema numbers them for itself?
 
-`ContentType.objects` keeps one dictionary for the whole process. With a schema for each
-tenant the same model has another id in each, so a log entry of one clinic would name
-another clinic's content type. Clearing it at each switch, as django-tenants does, still
-mixes the ids of two threads.
+`ContentType.objects` keeps them in one dictionary for the whole process. With a schema for
+each tenant the same model has another id in each, so a log entry, a permission or a
+generic foreign key of one clinic would name what another clinic's id means.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from tenancy import context
-from tenancy.context import ActiveTenant
+from tenancy.process_cache import PerTenantDict
 
 
-class TenantKeyedCache:
-    """Stands in for `ContentTypeManager._cache`: {alias: {key: content type}} for each schema."""
+class _CachePerTenant:
+    """
+    Stands in for `ContentTypeManager._cache`: {alias: {key: content type}} for each tenant.
 
-    def __init__(self) -> None:
-        self._by_owner: dict[str, dict[str, dict[Any, Any]]] = {}
+    On the class, as a proxy model, `db_manager()` and each state of the migrations have
+    managers of their own.
+    """
 
-    def _own(self) -> dict[str, dict[Any, Any]]:
-        match context.get_current():
-            case None:
-                # Nothing may be remembered for nobody; the query behind it is refused anyway.
-                return {}
-            case ActiveTenant(schema=schema):
-                owner = schema
-            case _:
-                owner = ""
-        return self._by_owner.setdefault(owner, {})
+    def __get__(self, manager: Any, owner: type | None = None) -> PerTenantDict:
+        cache = manager.__dict__.get("_cache")
+        if not isinstance(cache, PerTenantDict):
+            cache = manager.__dict__["_cache"] = PerTenantDict()
+        return cache
 
-    def __getitem__(self, using: str) -> dict[Any, Any]:
-        return self._own()[using]
-
-    def setdefault(self, using: str, default: dict[Any, Any]) -> dict[Any, Any]:
-        return self._own().setdefault(using, default)
-
-    def clear(self) -> None:
-        """Forget the active tenant's, or with nobody active everybody's."""
-        if context.get_current() is None:
-            self._by_owner.clear()
-        else:
-            self._own().clear()
+    def __set__(self, manager: Any, value: object) -> None:
+        manager.__dict__["_cache"] = PerTenantDict()
 
 
 def key_by_tenant() -> None:
-    """Make `ContentType.objects` remember each tenant's content types apart."""
-    from django.contrib.contenttypes.models import ContentType
+    """Make every manager of content types remember each tenant's apart."""
+    from django.contrib.contenttypes.models import ContentTypeManager
 
-    ContentType.objects._cache = TenantKeyedCache()  # type: ignore[attr-defined]  # Django's own
+    ContentTypeManager._cache = _CachePerTenant()  # type: ignore[attr-defined]  # Django's own

@@ -18,7 +18,7 @@ from django.core.exceptions import FieldDoesNotExist, ValidationError
 from django.db import DEFAULT_DB_ALIAS, models, transaction
 from django_tenants.utils import get_public_schema_name, get_tenant_domain_model, get_tenant_model
 
-from tenancy import context
+from tenancy import context, process_cache
 from tenancy.conf import settings
 from tenancy.context import ActiveTenant, Target
 from tenancy.errors import TenantNotFound, TenantSuspended
@@ -179,6 +179,7 @@ def _forget(names: list[tuple[str, object]], using: str | None) -> None:
 
 def forget_tenant(sender: type[models.Model], instance: Tenant, using: str, **kwargs: Any) -> None:
     """Signal handler: whatever was remembered of it may be wrong now."""
+    process_cache.forget(as_active(instance))
     domains = get_tenant_domain_model()._default_manager.using(using)
     hosts = domains.filter(tenant_id=instance.pk).values_list("domain", flat=True)
     names: list[tuple[str, object]] = [("domain", host) for host in hosts]

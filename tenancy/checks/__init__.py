@@ -18,6 +18,7 @@ Each check has an id, a sentence and a hint that can be typed.
                tenancy.E021  a session that is opened before its tenant is known
                tenancy.E022  a cookie that is sent to every tenant's host
                tenancy.W002  messages in cookies
+    templates  tenancy.E023  a template loader that does not know who is active
     stores     tenancy.E025  a cache with keys for all tenants
                tenancy.E026  a storage with files for all tenants
                tenancy.E027  a cache that is emptied for all tenants
@@ -54,12 +55,12 @@ from django.core.checks import register as register_check
 from django.db import connections
 
 from tenancy import context
-from tenancy.checks import poolers, server, sessions, settings, stores, tasks
+from tenancy.checks import poolers, server, sessions, settings, stores, tasks, templates
 
 
 def register() -> None:
     """Tell Django of all checks."""
-    for check in (*settings.CHECKS, *sessions.CHECKS, *stores.CHECKS):
+    for check in (*settings.CHECKS, *sessions.CHECKS, *stores.CHECKS, *templates.CHECKS):
         register_check(check, "tenancy")
     # A tag of its own: asking imports Celery, which a process that serves pages may do without.
     for check in tasks.CHECKS:

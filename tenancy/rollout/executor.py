@@ -11,7 +11,7 @@ from django.db import DatabaseError, connections
 from django_tenants.signals import schema_migrated, schema_pre_migration
 from django_tenants.utils import get_tenant_base_migrate_command_class
 
-from tenancy import context, schemas
+from tenancy import context, process_cache, schemas
 from tenancy.conf import settings
 from tenancy.context import ActiveTenant, Target
 from tenancy.errors import UnableToMigrate
@@ -48,3 +48,6 @@ def migrate(target: Target, *arguments: str, **options: Any) -> None:
             schema_migrated.send(migrate, schema_name=schema)
         except DatabaseError as error:
             raise UnableToMigrate(f"Schema {schema!r} could not be migrated: {error}") from error
+        finally:
+            # Content types were made or renamed, or were going to be before it was rolled back.
+            process_cache.forget(target)

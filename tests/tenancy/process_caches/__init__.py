@@ -1,0 +1,1 @@
+"""What is a process asked that has django-tenants below it, and one that has tenancy?"""
