@@ -159,12 +159,18 @@ class _OwningClient(DefaultClient):  # type: ignore[misc]  # no types there
         if isinstance(value, bytes) and not _is_number(value):
             seal, value = value[:SEAL_BYTES], value[SEAL_BYTES:]
             if seal != self._seal():
+                self._close_idle_connections()
                 raise CrossTenantAccess(
                     f"Redis returned a value that was not put there for {context.get_current()}. "
-                    "Restart this process, whose connection may be out of step, and look for "
-                    "what writes to these keys without the cache."
+                    "Its connection may have been out of step, and is closed. If it happens again, "
+                    "look for what writes to these keys without the cache."
                 )
         return super().decode(value)
+
+    def _close_idle_connections(self) -> None:
+        """Close that of the last answer, too; those that others are waiting at remain."""
+        for client in filter(None, self._clients):
+            client.connection_pool.disconnect(inuse_connections=False)
 
     def _seal(self) -> bytes:
         return blake2b(self._backend.namespace.encode(), digest_size=SEAL_BYTES).digest()

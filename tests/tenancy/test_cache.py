@@ -14,6 +14,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django_redis import get_redis_connection
 from django_redis.client.default import glob_escape
 from django_redis.util import CacheKey
+from redis.connection import AbstractConnection
 from redis.lock import Lock
 
 from tenancy import cache as tenancy_cache
@@ -98,16 +99,6 @@ def use(cache: Any, name: str, key: str) -> None:
     except ValueError as error:
         if "not found" not in str(error):  # what looked for the key did what it is tried for
             raise
-
-
-@pytest.fixture
-def elms(elm: Organization) -> ActiveTenant:
-    return elm.as_active()
-
-
-@pytest.fixture
-def oaks(oak: Organization) -> ActiveTenant:
-    return oak.as_active()
 
 
 @pytest.fixture
@@ -381,6 +372,26 @@ class TestValue:
 
             with pytest.raises(CrossTenantAccess):
                 cache.get("key")
+
+    def test_for_another_question_is_refused_and_its_connection_closed(
+        self, elms: ActiveTenant, oaks: ActiveTenant, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """
+        Somebody of Elm's asked, and was gone before the answer was there.
+        """
+        monkeypatch.setattr(AbstractConnection, "can_read", lambda *args, **kwargs: False)
+        with context.override(elms):
+            cache.set("key", "elm")
+            pool = get_redis_connection().connection_pool
+            connection = pool.get_connection()
+            connection.send_command("GET", cache.make_key("key"))
+            pool.release(connection)
+
+        with context.override(oaks):
+            with pytest.raises(CrossTenantAccess):
+                cache.get("key")
+            cache.set("key", "oak")
+            assert cache.get("key") == "oak"
 
     @pytest.mark.parametrize("number", [0, -7, 2**52])
     def test_that_is_a_number_can_be_counted(self, number: int, elms: ActiveTenant) -> None:

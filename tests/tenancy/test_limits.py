@@ -30,16 +30,6 @@ from tenancy.testing import TenantClient
 from tests.fixtures import redis_keys
 
 
-@pytest.fixture
-def elms(elm: Organization) -> ActiveTenant:
-    return elm.as_active()
-
-
-@pytest.fixture
-def oaks(oak: Organization) -> ActiveTenant:
-    return oak.as_active()
-
-
 @pytest.fixture(autouse=True)
 def _rates(settings: Any) -> None:
     settings.TENANCY_RATES = {"tenant": "10/hour", "client": "4/hour", "free": None}

@@ -18,7 +18,6 @@ from django.test.utils import isolate_apps
 from tenancy import context, storage
 from tenancy.context import PLATFORM, ActiveTenant
 from tenancy.errors import CrossTenantAccess, NoActiveTenant
-from tenancy.models import Organization
 from tenancy.storage import TenantStorage
 
 # What each public method of Django's storages is asked, for a file of this name.
@@ -87,16 +86,6 @@ INSIDE = [
     "~",
     "-",
 ]
-
-
-@pytest.fixture
-def elms(elm: Organization) -> ActiveTenant:
-    return elm.as_active()
-
-
-@pytest.fixture
-def oaks(oak: Organization) -> ActiveTenant:
-    return oak.as_active()
 
 
 @pytest.fixture(params=BACKENDS)
