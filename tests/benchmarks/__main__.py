@@ -57,6 +57,9 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--schemas", type=int, default=2_000, help="of the memory's measurement")
     parser.add_argument("--connections", type=int, default=20, help="that share its visits")
     parser.add_argument("--visits", type=int, default=1_200, help="that each of them makes")
+    parser.add_argument(
+        "--tenants", type=int, default=memory.Size.tenants, help="of a connection that counts them"
+    )
     parser.add_argument("--lifetime", type=int, default=15, help="in seconds, of one that has one")
     parser.add_argument("--folder", type=Path, default=ROOT / "var" / "bench", help="of the JSON")
     return parser.parse_args(arguments)
@@ -67,7 +70,9 @@ def _run(options: argparse.Namespace, errors: Console) -> None:
     if "requests" in chosen:
         requests.require_wrk()
     sizes = sorted(options.sizes)
-    size = memory.Size(options.schemas, options.connections, options.visits, options.lifetime)
+    size = memory.Size(
+        options.schemas, options.connections, options.visits, options.lifetime, options.tenants
+    )
     if "memory" in chosen:
         memory.require_room(size)
     # A database of its own, beside those of tests that run at the same server.

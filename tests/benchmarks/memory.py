@@ -50,6 +50,9 @@ class Size:
     seconds: int
     """The lifetime of a connection that has one."""
 
+    tenants: int = Settings.CONN_MAX_TENANTS or 0
+    """For how many tenants a connection works that counts them."""
+
     @property
     def all_visits(self) -> int:
         return self.connections * self.visits
@@ -71,15 +74,15 @@ class Bound:
     key: str
     title: str
     system: System = OURS
-    tenants: int | None = None
     has_lifetime: bool = False
+    counts_tenants: bool = False
     affinity: bool = False
 
 
 FLOOR = Bound("floor", "plain Django with one schema", system=PLAIN)
 NONE = Bound("none", "no bound")
 LIFETIME = Bound("lifetime", "a lifetime", has_lifetime=True)
-TENANTS = Bound("tenants", "a number of tenants", tenants=Settings.CONN_MAX_TENANTS)
+TENANTS = Bound("tenants", "a number of tenants", counts_tenants=True)
 AFFINITY = Bound("affinity", "tenants of its own for each", affinity=True)
 BOUNDS = (FLOOR, NONE, LIFETIME, TENANTS, AFFINITY)
 
@@ -142,7 +145,7 @@ def _follow(bound: Bound, size: Size, progress: Progress) -> Iterator[Point]:
         crowd.ask(
             size=size.connections,
             tables=TABLES,
-            tenants=bound.tenants,
+            tenants=size.tenants if bound.counts_tenants else None,
             seconds=size.seconds if bound.has_lifetime else FOREVER_SECONDS,
             affinity=bound.affinity,
             is_plain=bound is FLOOR,
@@ -187,10 +190,10 @@ def _weigh(pid: int) -> tuple[float, float] | None:
     """Return what a process has of its own, and with its shares; None if it has just ended."""
     process = Path(f"/proc/{pid}")
     try:
-        return _megabytes(process / "status", "RssAnon"), _megabytes(
-            process / "smaps_rollup", "Pss"
-        )
-    except FileNotFoundError:
+        own = _megabytes(process / "status", "RssAnon")
+        return own, _megabytes(process / "smaps_rollup", "Pss")
+    except (OSError, ValueError):
+        # A process that ends has no memory first, and then no files.
         return None
 
 

@@ -80,8 +80,8 @@ def save(path: Path, measured: Sequence[Samples], size: memory.Size) -> None:
 
 
 def _title(bound: memory.Bound, size: memory.Size) -> str:
-    if bound.tenants:
-        return f"at most {bound.tenants} tenants"
+    if bound.counts_tenants:
+        return f"at most {size.tenants} tenants"
     return f"a lifetime of {size.seconds} s" if bound.has_lifetime else bound.title
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -14,8 +15,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.benchmarks import requests, switch
+from tests.benchmarks import memory, requests, switch
 from tests.benchmarks.children import ROOT
+from tests.benchmarks.errors import UnableToMeasure
 from tests.benchmarks.systems import ALL, WITH_DJANGO
 from tests.fixtures import servers
 
@@ -39,6 +41,9 @@ def measure(tmp_path: Path) -> Callable[..., Rows]:
         return rows
 
     return measure
+
+
+FEW = ("--schemas=30", "--connections=2", "--visits=60", "--lifetime=1", "--tenants=8")
 
 
 def value_of(rows: Rows, metric: str) -> dict[str, Any]:
@@ -112,3 +117,45 @@ class TestRequests:
         assert all(row[system.key] > 0 for row in rows for system in WITH_DJANGO)
         assert all(row["limit"] is None for row in rows)
         assert list_left_behind() == []
+
+
+class TestMemory:
+    @pytest.mark.slow
+    @pytest.mark.skipif(not Path("/proc/meminfo").exists(), reason="Linux alone tells it, in /proc")
+    def test_follows_the_processes_with_each_bound_and_draws_them(
+        self, measure: Callable[..., Rows], tmp_path: Path
+    ) -> None:
+        """
+        The same visits: a connection that serves eight tenants at most is at more of them for
+        the first time than one that stays, and one with tenants of its own at fewer.
+        """
+        rows = measure("memory", *FEW)
+
+        assert all(list(row) == KEYS for row in rows)
+        assert all(row["ours"] > 0 for row in rows)
+        for bound in memory.BOUNDS[1:]:
+            steps = [row["size"] for row in rows if row["metric"] == f"largest_{bound.key}"]
+            assert steps == [4 * step for step in range(1, memory.STEPS + 1)]
+        own, stays, counts = (
+            value_of(rows, f"new_{bound}")["ours"] for bound in ("affinity", "none", "tenants")
+        )
+        assert own < stays < counts
+        drawn = (tmp_path / "memory.svg").read_text()
+        assert "at most 8 tenants" in drawn
+        assert_loads_nothing(drawn)
+        assert list_left_behind() == []
+
+    def test_in_the_documentation_loads_nothing(self) -> None:
+        assert_loads_nothing((ROOT / "docs" / "images" / "memory.svg").read_text())
+
+    def test_is_refused_where_there_is_no_room(self) -> None:
+        size = memory.Size(schemas=100_000, connections=1_000, visits=100_000, seconds=1)
+
+        with pytest.raises(UnableToMeasure, match=r"the processes take about \d{7,} MB"):
+            memory.require_room(size)
+
+
+def assert_loads_nothing(drawn: str) -> None:
+    """A picture in a page may not, and one that is opened by itself should not."""
+    assert "<script" not in drawn
+    assert re.findall(r"(?:href|src)=\"(?!#)|url\((?!#)|@import", drawn) == []
