@@ -251,10 +251,6 @@ LOGGING = {
     },
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": env.text("LOG_LEVEL", "INFO")},
-    "loggers": {
-        "django": {"handlers": [], "propagate": True},
-        # It tells each statement with its parameters, patients' data; "tenancy.sql" tells
-        # for whom it was, and leaves them out.
-        "django.db.backends": {"level": "INFO"},
-    },
+    # At INFO, as Django sets it: its logger of statements tells the parameters, patients' data.
+    "loggers": {"django": {"handlers": [], "propagate": True}},
 }

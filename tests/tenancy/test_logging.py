@@ -117,7 +117,7 @@ class TestNobodyListening:
 class TestClinicX:
     def test_tells_no_parameter_even_when_everything_is_logged(self, elm: Organization) -> None:
         """
-        With DEBUG, Django's own logger would.
+        Django's own logger would, were it not kept at INFO.
         """
         done = subprocess.run(
             [
