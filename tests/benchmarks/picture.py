@@ -29,6 +29,7 @@ STYLE = Style(
     guide_stroke_dasharray="none",
     major_guide_stroke_dasharray="none",
     opacity="1",
+    stroke_width="2.5",
     colors=("#d1495b", "#c98a1b", "#2b9348", "#3a86c8", "#8a63d2", INK),
     font_family="sans-serif",
     label_font_size=14,
@@ -36,8 +37,6 @@ STYLE = Style(
     legend_font_size=14,
     title_font_size=17,
 )
-LINE = {"width": 2.5}
-
 # For tooltips, which a picture in a page cannot show: one from elsewhere, and one that it reads.
 SCRIPT = re.compile(r"<script.*?</script>|<script[^>]*/>", re.DOTALL)
 
@@ -47,6 +46,7 @@ def save(path: Path, measured: Sequence[Samples], size: memory.Size) -> None:
     chart = pygal.XY(
         style=STYLE,
         js=[],
+        no_prefix=True,
         width=900,
         height=480,
         show_dots=False,
@@ -64,17 +64,13 @@ def save(path: Path, measured: Sequence[Samples], size: memory.Size) -> None:
         x_value_formatter="{:.0f}".format,
     )
     for bound in memory.BOUNDS[1:]:
-        chart.add(
-            _title(bound, size),
-            _curve(measured, f"largest_{bound.key}", OURS.key),
-            stroke_style=LINE,
-        )
+        chart.add(_title(bound, size), _curve(measured, f"largest_{bound.key}", OURS.key))
     floor = _curve(measured, f"largest_{memory.NONE.key}", PLAIN.key)
-    chart.add(memory.FLOOR.title, floor, stroke_style=LINE)
+    chart.add(memory.FLOOR.title, floor)
     chart.add(
         f"{MOST_MEGABYTES} MB",
         [(0, MOST_MEGABYTES), (size.visits, MOST_MEGABYTES)],
-        stroke_style={"width": 1.5, "dasharray": "6, 6"},
+        stroke_style={"dasharray": "6, 6"},
     )
     path.write_text(SCRIPT.sub("", chart.render(is_unicode=True)) + "\n")
 
