@@ -12,7 +12,9 @@ import pytest
 from django.core.management import get_commands, load_command_class
 from django.core.management.base import BaseCommand
 
-from tenancy import checks, conf, errors
+from tenancy import checks, conf, errors, testing
+from tenancy.testing import leaks, plugin
+from tenancy.testing.leaks import hooks
 
 ROOT = Path(__file__).parent.parent.parent
 REFERENCE = ROOT / "docs" / "reference"
@@ -96,6 +98,27 @@ class TestHelp:
     @pytest.mark.parametrize("option", list_options(), ids=lambda option: " ".join(option[:2]))
     def test_of_each_option_is_a_sentence(self, option: Option) -> None:
         assert re.fullmatch(r"[A-Z].+[.)]", option.help, re.DOTALL), option.help
+
+
+class TestTestingPage:
+    PAGE = (REFERENCE / "testing.md").read_text()
+
+    @pytest.mark.parametrize("name", testing.__all__)
+    def test_names_what_is_there_for_a_test(self, name: str) -> None:
+        assert f"| `{name}" in self.PAGE
+
+    def test_names_every_fixture(self) -> None:
+        made = re.findall(r"^@pytest.fixture.*\ndef ([a-z]\w+)", inspect.getsource(plugin), re.M)
+
+        assert len(made) > 10
+        assert [name for name in made if f"`{name}`" not in self.PAGE] == []
+
+    def test_names_every_option_and_hook(self) -> None:
+        options = re.findall(r'"(--leak[-a-z]+)"', inspect.getsource(leaks))
+        names = [*options, *(name for name in vars(hooks) if name.startswith("pytest_"))]
+
+        assert len(names) > 6
+        assert [name for name in names if f"`{name}" not in self.PAGE] == []
 
 
 class TestErrors:

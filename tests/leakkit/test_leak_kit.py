@@ -28,6 +28,7 @@ PLANTED: dict[str, list[str]] = {
     "manager": ["model[ward.Note::managers]"],
     "platform": ["url[tenant:/everybody/::signed in]", "url[tenant:/everybody/::anonymous]"],
     "thread": ["url[tenant:/streamed/::signed in]"],
+    "task": ["task[ward.tasks.read_notes::class]"],
     "write": ["url[tenant:/renamed/<int:pk>/::unsafe methods]"],
     "log": ["url[tenant:/logged/<int:pk>/::log]"],
     "cache": ["cache[pages::get]", "cache[pages::incr]", "cache[pages::page]"],
@@ -44,7 +45,7 @@ ABOUT = re.compile(
     r"url\[(base:/|tenant:/(memo|cached|everybody|streamed|renamed|logged)/.*)::"
     r"|cache\[pages::|storage\[|session\[|shared\[board\.Entry\]|process\[ward\]"
     r"|catalogue\[(definer functions|function paths|group|privileges|views|rows elsewhere)\]"
-    r"|model\[ward\.Note::managers\]"
+    r"|task\[ward\.tasks\.read_notes::|model\[ward\.Note::managers\]"
 )
 
 
@@ -70,6 +71,7 @@ def run_kit(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Run]:
 
     def run_kit(*arguments: str, planted: str = "", **environment: str) -> Run:
         folder = tmp_path_factory.mktemp("leakkit")
+        (folder / "migrated").touch()
         ended = subprocess.run(
             [
                 *(sys.executable, "-m", "pytest", "--leak-kit", "-q"),
@@ -180,3 +182,11 @@ class TestReport:
 class TestReference:
     def test_is_migrated_once_however_many_processes_there_are(self, clean: Run) -> None:
         assert sorted(clean.migrated) == ["public", "tenant_elm", "tenant_oak"]
+
+    def test_of_the_last_run_is_copied_on_demand(
+        self, clean: Run, run_kit: Callable[..., Run]
+    ) -> None:
+        run = run_kit("-k", "catalogue", "--reuse-db")
+
+        assert run.migrated == []
+        assert "catalogue[privileges]" in run.passed

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from types import CellType, FunctionType, MethodType, ModuleType
 from typing import Any
+from weakref import ProxyTypes
 
 from django.apps import apps
 from django.conf import settings as django_settings
@@ -27,7 +28,7 @@ from tenancy.testing.leaks.stage import STAMPS, Stage, leaked
 
 DEPTH = 9
 # What leads everywhere, and is nobody's own.
-OPAQUE = (ModuleType, models.Field, ReverseManyToOneDescriptor)
+OPAQUE = (ModuleType, models.Field, ReverseManyToOneDescriptor, *ProxyTypes)
 OWN = ("tenancy", "django.db.backends", "pytest", "_pytest")
 LRU = "_lru_cache_wrapper"
 

@@ -19,7 +19,7 @@ from django.test import override_settings
 
 from tenancy import context, router, tenants
 from tenancy.testing.cases import TenantClient
-from tenancy.testing.leaks import memory, rows, server, stores, visits
+from tenancy.testing.leaks import memory, rows, server, stores, visits, work
 from tenancy.testing.leaks.addresses import Address
 from tenancy.testing.leaks.stage import Stage
 
@@ -75,6 +75,11 @@ def session(thing: str, way: str, leaks: Stage) -> None:
     stores.SESSION_CHECKS[thing](leaks)
 
 
+@_each(((name, name) for name in work.list_tasks()), work.list_ways)
+def task(thing: str, way: str, leaks: Stage) -> None:
+    work.check(thing, way, leaks)
+
+
 @_each((name, name) for name in memory.list_packages())
 def process(thing: str, way: str, leaks: Stage) -> None:
     memory.check(thing, leaks)
@@ -85,7 +90,7 @@ def catalogue(thing: str, way: str, leaks: Stage) -> None:
     server.check(thing, leaks)
 
 
-_ALL: list[Any] = [model, shared, url, cache, storage, session, process, catalogue]
+_ALL: list[Any] = [model, shared, url, cache, storage, session, task, process, catalogue]
 # Where there is nothing of a kind, there is nothing to be said of it.
 KINDS = [kind for kind in _ALL if kind.pytestmark[0].args[1]]
 

@@ -58,6 +58,7 @@ CACHES = {
 if "cache" in PLANTED:
     CACHES["pages"] = {**_redis, "BACKEND": "django_redis.cache.RedisCache"}
     del CACHES["pages"]["KEY_FUNCTION"]
+TENANCY_CELERY_APP = "ward.celery.app"
 SESSION_ENGINE = (
     "django.contrib.sessions.backends.signed_cookies"
     if "session" in PLANTED
