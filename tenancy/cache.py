@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from hashlib import blake2b
 from itertools import islice
 from typing import Any
+from uuid import UUID
 
 from django.core.exceptions import ImproperlyConfigured
 from django_redis import cache as django_redis_cache
@@ -84,14 +85,18 @@ class RedisCache(django_redis_cache.RedisCache):  # type: ignore[misc]  # no typ
         Empty the cache of all tenants, of the platform and what they share.
 
         For operators: raise CrossTenantAccess unless the platform is active. Anything else
-        in the same Redis remains, such as a queue.
+        in the same Redis remains, such as a queue, also below the same prefix.
         """
         if context.require_current() is not PLATFORM:
             raise CrossTenantAccess(
                 f"{context.get_current()} is active, and clear_all() empties every tenant's cache. "
                 "Use clear(), or work inside `with context.override(context.PLATFORM):`."
             )
-        self.client.unlink_matching(f"{glob_escape(_root(self.key_prefix))}:*")
+        root = f"{_root(self.key_prefix)}:"
+        self.client.unlink_matching(
+            f"{glob_escape(root)}*",
+            only=lambda key: _is_owner(key.removeprefix(root).split(":")[0]),
+        )
 
 
 class _OwningClient(DefaultClient):  # type: ignore[misc]  # no types there
@@ -136,13 +141,22 @@ class _OwningClient(DefaultClient):  # type: ignore[misc]  # no types there
         return self.unlink_matching(matching, client=client, itersize=itersize)
 
     def unlink_matching(
-        self, pattern: str, *, client: Any = None, itersize: int | None = None
+        self,
+        pattern: str,
+        *,
+        client: Any = None,
+        itersize: int | None = None,
+        only: Callable[[str], bool] = lambda key: True,
     ) -> int:
         """Delete in batches what matches, whoever's it is; return how many keys that were."""
         client = client or self.get_client(write=True)
         count = 0
         try:
-            found = client.scan_iter(match=pattern, count=itersize or BATCH)
+            found = (
+                key
+                for key in client.scan_iter(match=pattern, count=itersize or BATCH)
+                if only(key.decode(errors="replace") if isinstance(key, bytes) else key)
+            )
             while batch := list(islice(found, BATCH)):
                 count += client.unlink(*batch)
         except _main_exceptions as error:
@@ -193,6 +207,17 @@ def _checked(key: CacheKey, namespace: str) -> CacheKey:
             f"{namespace!r}. Give the key's own name, without `prefix`."
         )
     return key
+
+
+def _is_owner(text: str) -> bool:
+    """Tell whether this part of a key says whose it is: a tenant's id, the platform or all."""
+    if text in (PLATFORM.value, SHARED) or text.removeprefix("-").isdigit():
+        return True
+    try:
+        UUID(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _is_number(value: bytes) -> bool:

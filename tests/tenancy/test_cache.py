@@ -278,18 +278,27 @@ class TestKeys:
             assert cache.get("key") == "the platform's"
 
 
+# What others keep in the same Redis, one of them below the same prefix.
+QUEUES = (b"celery", b"clinicx:celery:celery")
+
+
 class TestClear:
     @pytest.fixture
-    def filled(self, shared: Any, elms: ActiveTenant, oaks: ActiveTenant) -> dict[str, Any]:
+    def filled(
+        self, shared: Any, elms: ActiveTenant, oaks: ActiveTenant
+    ) -> Iterator[dict[str, Any]]:
         """Targets whose caches each hold two keys, of two versions."""
         targets = {"elm": elms, "oak": oaks, "platform": PLATFORM}
+        get_redis_connection().flushdb()
         for target in targets.values():
             with context.override(target):
                 cache.set("key", 1)
                 cache.set("key", 1, version=2)
         shared.set("key", 1)
-        get_redis_connection().set("celery", "a queue")
-        return targets
+        for queue in QUEUES:
+            get_redis_connection().set(queue, "tasks")
+        yield targets
+        get_redis_connection().delete(*QUEUES)
 
     def remaining(self) -> set[bytes]:
         return {
@@ -335,8 +344,7 @@ class TestClear:
         with context.override(PLATFORM):
             cache.clear_all()
 
-        assert self.remaining() == {b"celery"}
-        get_redis_connection().delete("celery")
+        assert set(get_redis_connection().keys("*")) == set(QUEUES)
 
     def test_all_is_for_the_platform(self, filled: dict[str, Any]) -> None:
         everybody = self.remaining()
