@@ -12,7 +12,7 @@ from django.urls import reverse
 
 from tenancy.models import Organization
 from tenancy.testing import TenantClient
-from tests.fixtures import redis_keys
+from tests.fixtures import redis_keys, servers
 
 PAGES = [
     reverse("patients:list"),
@@ -27,6 +27,7 @@ def stranger() -> Any:
     """A connection that knows of no clinic."""
     with redis.Redis.from_url(os.environ["REDIS_URL"]) as client:
         yield client
+        client.flushdb()
 
 
 class TestRequests:
@@ -77,7 +78,6 @@ class TestStranger:
             stranger.execute_command(*command)
 
         assert redis_keys.list_strangers(commands) != []
-        stranger.delete("key", "patients")
 
     @pytest.mark.parametrize(
         "command",
@@ -97,7 +97,8 @@ class TestStranger:
 
     def test_of_another_database_is_nobodys_business(self, stranger: redis.Redis):
         with redis_keys.watched() as commands:
-            stranger.select(15 - stranger.connection_pool.connection_kwargs["db"])
-            stranger.get("key")
+            own = stranger.connection_pool.connection_kwargs["db"]
+            with redis.Redis.from_url(servers.redis_url((own + 1) % 16)) as other:
+                other.get("key")
 
         assert redis_keys.list_keys(commands) == []
