@@ -9,7 +9,6 @@ import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -17,10 +16,8 @@ import pytest
 from asgiref.sync import async_to_sync
 from django.contrib.auth.models import Permission
 from django.contrib.contenttypes.models import ContentType
-from django.core.exceptions import ImproperlyConfigured
 from django.db import transaction
 from django.db.migrations.state import ModelState, ProjectState
-from django.template import Context, Engine, TemplateDoesNotExist
 from django.test.utils import isolate_apps
 from django.urls import get_script_prefix, get_urlconf, reverse
 from psycopg import sql
@@ -28,7 +25,6 @@ from psycopg import sql
 from apps.accounts.models import User
 from tenancy import context, process_cache
 from tenancy.context import PLATFORM, ActiveTenant, Target
-from tenancy.errors import CrossTenantAccess
 from tenancy.models import Organization
 from tenancy.process_cache import PerTenantDict
 from tenancy.rollout import executor
@@ -368,114 +364,6 @@ class TestContentTypes:
             transaction.set_rollback(True)
 
         assert key not in kept
-
-
-class TestPermissions:
-    ASKS: tuple[Callable[[User], object], ...] = (
-        lambda user: user.has_perm("accounts.view_user"),
-        lambda user: user.has_perms(["accounts.view_user"]),
-        lambda user: user.has_module_perms("accounts"),
-        lambda user: user.get_all_permissions(),
-        lambda user: user.get_user_permissions(),
-        lambda user: user.get_group_permissions(),
-        lambda user: async_to_sync(user.ahas_perm)("accounts.view_user"),
-        lambda user: async_to_sync(user.aget_all_permissions)(),
-    )
-
-    @pytest.mark.parametrize("ask", ASKS)
-    @pytest.mark.parametrize("is_superuser", [True, False])
-    def test_of_a_user_are_asked_at_its_own_tenant_only(
-        self, is_superuser: bool, ask: Callable[[User], object], in_elm: Organization, oak: Any
-    ) -> None:
-        User.objects.create(username="sam", is_superuser=is_superuser)
-        sam = User.objects.get(username="sam")
-        ask(sam)  # what is remembered from here on
-
-        for target in (oak.as_active(), PLATFORM):
-            with (
-                context.override(target),
-                pytest.raises(CrossTenantAccess, match=r"accounts\.User"),
-            ):
-                ask(sam)
-        ask(sam)
-
-
-class TestTemplates:
-    LOADER = "tenancy.template.loaders.{}.Loader"
-
-    @pytest.fixture
-    def folder(self, tmp_path: Path, settings: Any) -> Path:
-        """Elm and the platform have a greeting of their own; Oak has what all have."""
-        settings.MULTITENANT_TEMPLATE_DIRS = [tmp_path / "%s" / "templates"]
-        for name in ("tenant_elm", "public", "all"):
-            (tmp_path / name / "templates").mkdir(parents=True)
-            (tmp_path / name / "templates" / "greeting.html").write_text(name)
-        (tmp_path / "tenant_elm" / "templates" / "secret.html").write_text("Elm's")
-        return tmp_path
-
-    @pytest.fixture(params=["tenancy", "tenancy, nested"])
-    def engine(self, request: pytest.FixtureRequest, folder: Path) -> Engine:
-        own = self.LOADER.format("filesystem")
-        everybodys = ("django.template.loaders.filesystem.Loader", [folder / "all" / "templates"])
-        cached, djangos = self.LOADER.format("cached"), "django.template.loaders.cached.Loader"
-        loaders = {
-            "tenancy": [(cached, [own, everybodys])],
-            "tenancy, nested": [(cached, [own]), (djangos, [everybodys])],
-        }
-        return Engine(loaders=loaders[request.param])
-
-    def _greet(self, engine: Engine, target: Target | None) -> str:
-        with context.override(target):
-            return str(engine.get_template("greeting.html").render(Context()))
-
-    def test_are_each_tenants_own(self, engine: Engine) -> None:
-        greetings = [self._greet(engine, each) for each in (ELM, OAK, PLATFORM, None) * 2]
-
-        assert greetings == ["tenant_elm", "all", "public", "all"] * 2
-
-    def test_are_each_tenants_own_in_threads(self, engine: Engine) -> None:
-        with ThreadPoolExecutor(4) as pool:
-            greetings = list(pool.map(lambda each: self._greet(engine, each), [ELM, OAK] * 200))
-
-        assert greetings == ["tenant_elm", "all"] * 200
-
-    def test_are_read_once(self, engine: Engine, folder: Path) -> None:
-        for target in (ELM, OAK, None):
-            self._greet(engine, target)
-        for path in folder.rglob("greeting.html"):
-            path.write_text("changed")
-
-        assert self._greet(engine, ELM) == "tenant_elm"
-        assert self._greet(engine, None) == "all"
-        for loader in engine.template_loaders:
-            loader.reset()
-        assert self._greet(engine, ELM) == "changed"
-
-    def test_are_not_reached_from_another_tenants_folder(self, engine: Engine) -> None:
-        names = ("secret.html", "../../tenant_elm/templates/secret.html")
-        with context.override(ELM):
-            assert engine.get_template("secret.html").render(Context()) == "Elm's"
-
-        for name in names:
-            with context.override(OAK), pytest.raises(TemplateDoesNotExist):
-                engine.get_template(name)
-
-    def test_are_mixed_by_djangos_own_cache(self, folder: Path) -> None:
-        """
-        Why check E023 refuses it.
-        """
-        engine = Engine(
-            loaders=[("django.template.loaders.cached.Loader", [self.LOADER.format("filesystem")])]
-        )
-        self._greet(engine, ELM)
-
-        assert self._greet(engine, OAK) == "tenant_elm"
-
-    def test_need_their_setting(self, settings: Any) -> None:
-        engine = Engine(loaders=[self.LOADER.format("filesystem")])
-
-        with pytest.raises(ImproperlyConfigured, match="MULTITENANT_TEMPLATE_DIRS ="):
-            self._greet(engine, ELM)
 
 
 class TestUrls:

@@ -160,6 +160,23 @@ class TestKey:
 
         assert _word(store, key) == "elm"
 
+    @pytest.mark.parametrize("engine", ["db", "cached_db"], indirect=True)
+    def test_of_another_costs_no_query(
+        self, store: Store, key: str, oaks: Target, django_assert_num_queries: Any
+    ) -> None:
+        with context.override(oaks), django_assert_num_queries(0):
+            assert _word(store, key) is None
+
+    @pytest.mark.parametrize("engine", ["db"], indirect=True)
+    def test_is_made_without_asking_whether_it_is_taken(
+        self, store: Store, elms: Target, django_assert_num_queries: Any
+    ) -> None:
+        """
+        What Django asks first, the INSERT answers: that, and its savepoint.
+        """
+        with django_assert_num_queries(3):
+            store().create()
+
     def test_outlives_a_rename(self, store: Store, key: str, elms: Any, engine: str) -> None:
         renamed = type(elms)(id=elms.id, schema=elms.schema, slug="elm-street")
 
