@@ -27,6 +27,7 @@ PLANTED: dict[str, list[str]] = {
     "class": ["process[ward]"],
     "manager": ["model[ward.Note::managers]"],
     "platform": ["url[tenant:/everybody/::signed in]", "url[tenant:/everybody/::anonymous]"],
+    "anywhere": ["url[tenant:/anywhere/<int:pk>/::signed in]"],
     "thread": ["url[tenant:/streamed/::signed in]"],
     "task": ["task[ward.tasks.read_notes::class]"],
     "write": ["url[tenant:/renamed/<int:pk>/::unsafe methods]"],
@@ -42,7 +43,7 @@ PLANTED: dict[str, list[str]] = {
 }
 # What the mistakes are about, of which more checks than those above may say something.
 ABOUT = re.compile(
-    r"url\[(base:/|tenant:/(memo|cached|everybody|streamed|renamed|logged)/.*)::"
+    r"url\[(base:/|tenant:/(memo|cached|everybody|anywhere|streamed|renamed|logged)/.*)::"
     r"|cache\[pages::|storage\[|session\[|shared\[board\.Entry\]|process\[ward\]"
     r"|catalogue\[(definer functions|function paths|group|privileges|views|rows elsewhere)\]"
     r"|task\[ward\.tasks\.read_notes::|model\[ward\.Note::managers\]"
@@ -157,7 +158,7 @@ class TestReport:
         assert clean.leaks == {}
         assert clean.status == pytest.ExitCode.OK
         assert re.search(
-            r"leak kit: \d+ models \(\d+ checks\), .*9 URLs .*2 caches .*: 0 leaks", clean.output
+            r"leak kit: \d+ models \(\d+ checks\), .*10 URLs .*2 caches .*: 0 leaks", clean.output
         )
 
     def test_says_what_was_covered(self, clean: Run) -> None:
@@ -166,6 +167,15 @@ class TestReport:
 
     def test_gives_the_projects_own_reason_for_what_it_excuses(self, clean: Run) -> None:
         assert clean.report["not_covered"]["cache[everybody::clear]"] == "nobody may clear it"
+
+    def test_says_where_it_would_see_nothing_anyway(self, clean: Run) -> None:
+        """
+        A way that does not show even Elm what is Elm's proves nothing.
+        """
+        reason = clean.report["not_covered"]["model[ward.Locker::list]"]
+
+        assert reason == "Elm does not see its own canary this way either."
+        assert "model[ward.Locker::cursor]" in clean.passed
 
     def test_says_why_a_model_could_not_be_made(self, run_kit: Callable[..., Run]) -> None:
         """

@@ -310,7 +310,7 @@ def _check_reading(model: Model, way: str, leaks: Stage) -> None:
         seen = READING[way](model, leaks)
     _refuse(seen, model, way, leaks)
     if is_blind and _text_columns(model):
-        raise NotCovered(f"{model._meta.label}, {way}: Elm does not see its own canary either.")
+        raise NotCovered("Elm does not see its own canary this way either.")
 
 
 def _check_refusing(model: Model, way: str, leaks: Stage) -> None:

@@ -24,6 +24,8 @@ from django.template import Context, Template
 from django.test import RequestFactory
 from django.utils.cache import get_cache_key, learn_cache_key
 
+from tenancy import context
+from tenancy.errors import NoActiveTenant, TenancyError
 from tenancy.testing.leaks.stage import STAMPS, NotCovered, Stage, leaked
 
 KEY = "leak-kit"
@@ -49,7 +51,6 @@ WRITING: dict[str, Callable[[Any], Any]] = {
     "touch": lambda cache: cache.touch(KEY, 0),
     "clear": lambda cache: cache.clear(),
 }
-CACHE_WAYS = [*READING, *WRITING, "incr", "two threads", "page", "fragment"]
 
 
 def check_cache(alias: str, way: str, leaks: Stage) -> None:
@@ -137,17 +138,29 @@ def _check_fragment(alias: str, leaks: Stage) -> None:
         leaked(f"CACHES[{alias!r}]: Oak's template got a fragment that Elm had cached.")
 
 
+def _check_others(alias: str, leaks: Stage) -> None:
+    """At the base domain, and where nobody is active."""
+    with leaks.at("elm"):
+        caches[alias].set(KEY, ELMS)
+    for target in (leaks.target("platform"), None):
+        with suppress(NoActiveTenant), context.override(target):
+            if caches[alias].get(KEY) == ELMS:
+                leaked(f"CACHES[{alias!r}]: {target or 'nobody'} found what Elm had stored.")
+
+
 SPECIAL: dict[str, Callable[[str, Stage], None]] = {
     "incr": _check_counter,
     "two threads": _check_threads,
     "page": _check_page,
     "fragment": _check_fragment,
+    "others": _check_others,
 }
+CACHE_WAYS = [*READING, *WRITING, *SPECIAL]
 
 
 # Storages
 
-STORAGE_WAYS = ["exists", "open", "listdir", "url", "save", "delete"]
+STORAGE_WAYS = ["exists", "open", "listdir", "url", "save", "delete", "others"]
 
 
 def list_storages() -> dict[str, Callable[[], Storage]]:
@@ -195,10 +208,21 @@ def _look(storage: Storage, file: str, way: str, leaks: Stage) -> str:
             return file if file.rpartition("/")[2] in storage.listdir(KEY)[1] else ""
     if way == "url":
         return _compare_urls(storage, file, leaks)
+    if way == "others":
+        return _find_elsewhere(storage, file, leaks)
     if way == "save":
         storage.save(file, ContentFile(OAKS.encode()))
     if way == "delete":
         _remove(storage, file)
+    return ""
+
+
+def _find_elsewhere(storage: Storage, file: str, leaks: Stage) -> str:
+    """Return who found the file at the base domain, or where nobody is active."""
+    for target in (leaks.target("platform"), None):
+        with suppress(TenancyError), context.override(target):
+            if storage.exists(file):
+                return f"by {target or 'nobody'}"
     return ""
 
 

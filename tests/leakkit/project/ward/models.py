@@ -47,6 +47,19 @@ class Note(models.Model):
     everywhere = EverywhereManager()
 
 
+class HiddenManager(models.Manager[Any]):
+    def get_queryset(self) -> Any:
+        return super().get_queryset().none()
+
+
+class Locker(models.Model):
+    """What nobody is shown, by the manager that everybody uses."""
+
+    owner = models.CharField(max_length=50)
+
+    objects = HiddenManager()
+
+
 @receiver(post_save, sender=Note)
 def put_on_the_board(instance: Note, **kwargs: Any) -> None:
     """Say on the board of the whole house that there is a note; the mistake: and what it says."""

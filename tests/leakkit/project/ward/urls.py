@@ -13,6 +13,7 @@ urlpatterns = [
     path("wall/", views.wall),
     path("logged/<int:pk>/", views.logged),
     path("everybody/", views.everybody),
+    path("anywhere/<int:pk>/", views.anywhere),
     path("streamed/", views.streamed),
     path("renamed/<int:pk>/", views.renamed),
 ]

@@ -78,6 +78,16 @@ def everybody(request: HttpRequest) -> HttpResponse:
     return HttpResponse("\n".join(texts))
 
 
+def anywhere(request: HttpRequest, pk: int) -> HttpResponse:
+    """The mistake: what is not found here is looked for elsewhere."""
+    note = Note.objects.filter(pk=pk).first()
+    if note is None and "anywhere" in settings.PLANTED:
+        with connections["ddl"].cursor() as cursor:
+            cursor.execute("SELECT text FROM tenant_elm.ward_note WHERE id = %s", [pk])
+            return HttpResponse(str(cursor.fetchone()))
+    return HttpResponse(note.text if note else "", status=200 if note else 404)
+
+
 _first: list[Context] = []
 
 

@@ -46,5 +46,12 @@ class Migration(migrations.Migration):
                 ("readers", models.ManyToManyField(settings.AUTH_USER_MODEL)),
             ],
         ),
+        migrations.CreateModel(
+            "Locker",
+            [
+                ("id", models.BigAutoField(primary_key=True)),
+                ("owner", models.CharField(max_length=50)),
+            ],
+        ),
         migrations.RunPython(make_mistakes, migrations.RunPython.noop),
     ]
