@@ -11,13 +11,14 @@ from uuid import uuid4
 
 import pytest
 from celery import chain, chord, group
+from django.core.cache import cache
 from django.db import transaction
 
 from apps.accounts.models import User
-from tenancy import context, provisioning
+from tenancy import context, provisioning, tenants
 from tenancy.models import Organization
 from tenancy.rejections import RejectedTask
-from tests.fixtures import background
+from tests.fixtures import background, pgbouncer
 from tests.fixtures.background import wait_for
 from tests.fixtures.workers import Worker
 
@@ -263,6 +264,23 @@ class TestPrefork:
 
         assert {each["schema"] for each in wait_for(f"{label}-next", count=4)} == {"tenant_oak"}
 
+    def test_revoked_task_leaves_nobody_active(
+        self, own_worker: Callable[..., Worker], both: list[Organization], label: str
+    ):
+        """
+        Its process is killed in the middle of it; one that waits is never begun.
+        """
+        elm, oak = both
+        worker = own_worker("--pool=prefork", "--concurrency=1")
+        running = queue(background.sleep_for_long, label, to=worker, as_=elm)
+        wait_for(label)
+        waiting = queue(background.look, f"{label}-revoked", to=worker, as_=elm)
+        background.app.control.revoke([running.id, waiting.id], terminate=True)
+        queue(background.look, f"{label}-next", to=worker, as_=oak)
+
+        assert wait_for(f"{label}-next")[0]["schema"] == "tenant_oak"
+        assert background.nothing_told(f"{label}-revoked")
+
     def test_children_are_born_without_connections(
         self, own_worker: Callable[..., Worker], elm: Organization, label: str
     ):
@@ -389,6 +407,34 @@ class TestRejected:
 
         assert "Rejected task 'tests.fixtures.background.name_user'" in prefork.said()
         assert secret not in prefork.said()
+
+
+class TestPutBack:
+    def test_until_postgresql_answers(
+        self,
+        own_worker: Callable[..., Worker],
+        elm: Organization,
+        label: str,
+        committed: None,
+    ):
+        """
+        A task that PostgreSQL could not be asked about is neither lost nor run for anybody.
+        """
+        with pgbouncer.running() as pooler:
+            worker = own_worker(
+                *("--pool=threads", "--concurrency=1"),
+                DATABASE_URL=pooler.url("app"),
+                TEST_ACKS_LATE="yes",
+            )
+            tenants.forget_all()
+            pooler.stop()
+            with context.override(context.PLATFORM):
+                cache.clear()
+            queue(background.look, label, to=worker, as_=elm)
+            worker.wait("it goes back to its queue")
+            pooler.start()
+
+            assert wait_for(label)[0]["schema"] == "tenant_elm"
 
 
 class TestCommit:
