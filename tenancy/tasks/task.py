@@ -16,6 +16,8 @@ class Task(DjangoTask):  # type: ignore[type-arg]  # generic only in stubs
     """The class of every task of `tenancy.tasks.app.Celery`."""
 
     Request = "tenancy.tasks.worker:Request"
+    # Celery writes so much of what a task returns into its log and its events.
+    resultrepr_maxsize = 0
 
     def apply(self, *args: Any, **options: Any) -> Any:
         """

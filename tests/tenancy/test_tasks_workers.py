@@ -105,7 +105,8 @@ class TestTask:
 
     def test_leaves_nobody_active(self, any_worker: Worker, both: list[Organization], label: str):
         """
-        Not even when it activated somebody itself: what runs next is its own clinic's.
+        Not even when it activated somebody itself, nor a language: what runs next is its
+        own clinic's.
         """
         elm, oak = both
         for _ in range(4):
@@ -117,6 +118,7 @@ class TestTask:
         told = wait_for(f"{label}-next", count=4)
 
         assert sorted(each["schema"] for each in told) == ["tenant_elm"] * 2 + ["tenant_oak"] * 2
+        assert {each["language"] for each in told} == {"en-us"}
         assert {each["active"] for each in wait_for(f"{label}-nobody", count=4)} == {"None"}
 
     def test_leaves_nobody_active_when_it_fails(
@@ -313,6 +315,16 @@ class TestResult:
         with context.override(oak.as_active()):
             assert background.app.AsyncResult(result.id).state == "PENDING"
 
+    def test_is_not_written_into_the_log(
+        self, prefork: Worker, elm: Organization, label: str, committed: None
+    ):
+        queue(background.answer, label, to=prefork, as_=elm)
+        queue(background.look, f"{label}-next", to=prefork, as_=elm, countdown=1)
+        wait_for(f"{label}-next")
+
+        assert "background.answer" in prefork.said()
+        assert "the answer of elm" not in prefork.said()
+
     def test_is_kept_under_the_known_prefix(
         self, any_worker: Worker, elm: Organization, label: str
     ):
@@ -362,7 +374,8 @@ class TestRejected:
         rejected: Callable[[], list[dict[str, Any]]],
     ):
         birch = scratch("birch")
-        queue(background.look, label, to=any_worker, as_=birch, countdown=2)
+        after = background.errback.s(label=label)
+        queue(background.look, label, to=any_worker, as_=birch, countdown=2, link_error=after)
         provisioning.suspend(birch, reason="unpaid")
         queue(background.look, f"{label}-next", to=any_worker, as_=elm, countdown=3)
 

@@ -91,7 +91,7 @@ class Test19ContentTypes:
 
 
 class Test26WorkForLater:
-    """The project has no task queue yet; what one would call is a function without a tenant."""
+    """Celery's tasks are in tests/isolation/test_tasks.py; another queue calls a function."""
 
     def test_is_refused_without_a_clinic(self, at_elm: Organization):
         later: list[Callable[[], object]] = [list_marks]
