@@ -323,7 +323,9 @@ class TestRejectedTask:
 
 class TestWithoutCelery:
     PROGRAM = """
-import os, sys
+import os, sys, types
+sys.modules["no_pages"] = types.ModuleType("no_pages")
+sys.modules["no_pages"].urlpatterns = []
 for name in ("celery", "kombu", "billiard"):
     sys.modules[name] = None
 from django.conf import settings
@@ -339,6 +341,7 @@ settings.configure(
                         "KEY_FUNCTION": "tenancy.cache.make_key"}},
     DATABASES={alias: {"ENGINE": "tenancy.backend", "NAME": "none"}
                for alias in ("default", "ddl")},
+    ROOT_URLCONF="no_pages",
     TENANCY_CELERY_APP=os.environ.get("APP", ""),
 )
 import django
