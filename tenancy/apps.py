@@ -12,6 +12,7 @@ class TenancyConfig(AppConfig):
 
     def ready(self) -> None:
         from tenancy import checks, contenttypes, ownership, permissions, sites, tenants
+        from tenancy.adoption import stock
 
         checks.register()
         contenttypes.key_by_tenant()
@@ -21,3 +22,4 @@ class TenancyConfig(AppConfig):
             permissions.install()
         ownership.install()
         tenants.connect_signals()
+        stock.install()

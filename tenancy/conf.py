@@ -6,7 +6,7 @@ Each name below is read from Django's settings as `TENANCY_<NAME>`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -35,6 +35,7 @@ class Settings:
     TENANT_RATES: Mapping[str, Mapping[str, str | None]] = {}
     READABLE_TABLES: tuple[str, ...] = ()
     PROCESS_CACHE_TENANTS: int = 500
+    COMPAT: Collection[str] = ()
     POOLER_MODES: Mapping[str, str] = {}
     CONN_MAX_TENANTS: int | None = 300
     CELERY_APP: str = ""

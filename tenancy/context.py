@@ -15,11 +15,12 @@ from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, It
 from contextvars import ContextVar, Token
 from dataclasses import dataclass
 from enum import Enum
-from functools import wraps
+from functools import cache, wraps
 from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
 from typing import Any, Final, ParamSpec, TypeAlias, TypeVar, cast
 from uuid import UUID
 
+from tenancy import compat
 from tenancy.errors import NoActiveTenant
 
 
@@ -31,15 +32,27 @@ class ActiveTenant:
     schema: str
     slug: str = ""
     name: str = ""
+    type: str = ""
+    """Where TENANT_TYPES tells tenants apart: which of them this is."""
 
     def __str__(self) -> str:
         return self.slug or self.schema
+
+    @property
+    def schema_name(self) -> str:
+        """The same as `schema`, by django-tenants' name for it."""
+        return self.schema
 
 
 class Platform(Enum):
     """Working for no tenant, and meaning it."""
 
     PLATFORM = "platform"
+
+    @property
+    def schema_name(self) -> str:
+        """The schema of what belongs to no tenant, by django-tenants' name for it."""
+        return "public"
 
     def __str__(self) -> str:
         return "the platform"
@@ -62,6 +75,8 @@ class Activation:
     target: Target
     in_transaction: bool = False
     outer: Activation | None = None
+    tenant: Any = None
+    """The row of TENANT_MODEL for which this was said, where it was at hand."""
 
 
 _activation: ContextVar[Activation | None] = ContextVar("tenancy.activation", default=None)
@@ -82,11 +97,24 @@ def require_activation() -> Activation:
     """Return the activation in force, or raise NoActiveTenant."""
     activation = _activation.get()
     if activation is None:
+        if compat.is_on("public_by_default"):
+            return _by_default(compat.is_on("switch_in_transaction"))
         raise NoActiveTenant(
             "No tenant is active. Work inside `with context.override(organization.as_active()):`, "
             "or `context.override(context.PLATFORM)` for what belongs to no tenant."
         )
     return activation
+
+
+@cache
+def _by_default(in_transaction: bool) -> Activation:
+    # The same one each time: a transaction remembers by identity who may bind it again.
+    return Activation(PLATFORM, in_transaction)
+
+
+def get_activation() -> Activation | None:
+    """Return the activation in force, or None when nobody said."""
+    return _activation.get()
 
 
 def require_tenant() -> ActiveTenant:
@@ -125,20 +153,26 @@ class override:  # as in django.utils.timezone
 
     Pass None to step outside every tenant. A transaction that is open already stays
     bound to its tenant, and a statement for another raises TenantChangedInTransaction,
-    unless `in_transaction` says that this is meant.
+    unless `in_transaction` says that this is meant. `tenant` is the row of TENANT_MODEL, for
+    those who ask the connection for it.
     """
 
-    __slots__ = ("_in_transaction", "_target", "_token")
+    __slots__ = ("_in_transaction", "_target", "_tenant", "_token")
 
     _token: Token[Activation | None]
 
-    def __init__(self, target: Target | None, *, in_transaction: bool = False) -> None:
+    def __init__(
+        self, target: Target | None, *, in_transaction: bool = False, tenant: Any = None
+    ) -> None:
         self._target = target
         self._in_transaction = in_transaction
+        self._tenant = tenant
 
     def __enter__(self) -> None:
         outer = _activation.get()
-        entered = Activation(self._target, self._in_transaction, outer) if self._target else None
+        entered = None
+        if self._target is not None:
+            entered = Activation(self._target, self._in_transaction, outer, self._tenant)
         self._token = _activation.set(entered)
 
     def __exit__(self, *exc_info: object) -> None:
@@ -221,9 +255,14 @@ async def carry_async_iterator(
                 await aclose()
 
 
-def activate(target: Target) -> None:
+def for_schema(schema: str) -> Target:
+    """Return the platform for the public schema, else a tenant of whom no more is known."""
+    return PLATFORM if schema == PLATFORM.schema_name else ActiveTenant(None, schema)
+
+
+def activate(target: Target, *, in_transaction: bool = False, tenant: Any = None) -> None:
     """Work for `target` from now on; prefer override, which also ends."""
-    _activation.set(Activation(target))
+    _activation.set(Activation(target, in_transaction, tenant=tenant))
 
 
 def deactivate() -> None:

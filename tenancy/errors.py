@@ -16,6 +16,7 @@ Errors raised across module boundaries.
     |__InvalidName
     |__NameTaken
     |__UnableToProvision
+    |__UnableToAdopt
     |__UnableToMigrate
     |__TaskRejected
 """
@@ -89,6 +90,10 @@ class NameTaken(TenancyError):
 
 class UnableToProvision(TenancyError):
     """A tenant could not be brought into service or out of it; everything is as it was before."""
+
+
+class UnableToAdopt(TenancyError):
+    """A schema could not be given its role; those that were finished before keep theirs."""
 
 
 class UnableToMigrate(TenancyError):

@@ -14,6 +14,11 @@ from django.conf import settings as django_settings
 from django.http import Http404, HttpRequest, HttpResponseBase, StreamingHttpResponse
 from django.urls import get_script_prefix, set_script_prefix
 from django.utils.module_loading import import_string
+from django_tenants.utils import (
+    get_public_schema_urlconf,
+    get_tenant_types,
+    has_multi_type_tenants,
+)
 
 from tenancy import context, resolvers, tenants
 from tenancy.conf import settings
@@ -55,7 +60,7 @@ class TenantMiddleware:
         target = _resolve(request)
         if isinstance(target, HttpResponseBase):
             return target
-        with _below_prefix(request) as keep_below, context.override(target):
+        with _below_prefix(request) as keep_below, context.override(target, tenant=request.tenant):
             response: HttpResponseBase = self.get_response(request)
             return _carry_stream(keep_below(response))
 
@@ -63,7 +68,7 @@ class TenantMiddleware:
         target = await sync_to_async(_resolve)(request)
         if isinstance(target, HttpResponseBase):
             return target
-        with _below_prefix(request) as keep_below, context.override(target):
+        with _below_prefix(request) as keep_below, context.override(target, tenant=request.tenant):
             return _carry_stream(keep_below(await self.get_response(request)))
 
 
@@ -82,6 +87,8 @@ def _import_views() -> None:
 
 
 def _public_urlconf() -> str:
+    if has_multi_type_tenants():
+        return str(get_public_schema_urlconf())
     return getattr(django_settings, "PUBLIC_SCHEMA_URLCONF", django_settings.ROOT_URLCONF)
 
 
@@ -100,6 +107,8 @@ def _resolve(request: TenantRequest) -> Target | HttpResponseBase:
     target = tenants.as_active(request.tenant) if request.tenant else context.PLATFORM
     if target is context.PLATFORM:
         request.urlconf = _public_urlconf()
+    elif has_multi_type_tenants():
+        request.urlconf = get_tenant_types()[target.type]["URLCONF"]
     return target
 
 

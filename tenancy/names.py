@@ -12,6 +12,7 @@ from functools import lru_cache
 
 import idna
 
+from tenancy import roles
 from tenancy.conf import settings
 from tenancy.errors import InvalidName
 
@@ -64,6 +65,22 @@ def check_identifier(name: str) -> str:
     if not IDENTIFIER.fullmatch(name):
         raise InvalidName(f"{name!r} is not a plain lower-case identifier.")
     return name
+
+
+def check_role(role: str, *, schema: str) -> str:
+    """Return `role`, or raise InvalidName when it is too long or a role that is no tenant's."""
+    length = len(role.encode())
+    if length > MAX_BYTES:
+        raise InvalidName(
+            f"The role of the schema {schema!r} would be {role!r}, which has {length} bytes, and "
+            f"PostgreSQL keeps {MAX_BYTES}. Choose a shorter name for the schema."
+        )
+    if schema in roles.FIXED:
+        raise InvalidName(
+            f"The role of the schema {schema!r} would be {role!r}, which is no tenant's. Choose "
+            "another name for the schema."
+        )
+    return role
 
 
 @lru_cache(maxsize=4096)

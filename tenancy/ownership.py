@@ -22,6 +22,11 @@ from django.db.models import Model, QuerySet
 from django.db.models.fields.files import FieldFile
 from django.db.models.query import RawQuerySet
 from django.db.models.sql import Query, RawQuery
+from django_tenants.utils import (
+    get_public_schema_name,
+    get_tenant_types,
+    has_multi_type_tenants,
+)
 
 from tenancy import context
 from tenancy.context import Target
@@ -108,7 +113,16 @@ def is_tenants(app_label: str) -> bool:
         return False
     config = apps.get_app_config(app_label)
     path = f"{config.__module__}.{type(config).__qualname__}"
-    return bool({config.name, path} & set(django_settings.TENANT_APPS))
+    return bool({config.name, path} & _tenants_apps())
+
+
+def _tenants_apps() -> set[str]:
+    """Return the applications of which some tenant has the tables."""
+    if not has_multi_type_tenants():
+        return set(django_settings.TENANT_APPS)
+    types = get_tenant_types()
+    public = get_public_schema_name()
+    return {app for kind in types if kind != public for app in types[kind]["APPS"]}
 
 
 def _owner_to_be(model: type[Model] | None) -> Target | None:
@@ -153,6 +167,11 @@ def _storage_of(file: Any) -> Any:
 
 def _remember_storage(file: Any, storage: Any) -> None:
     file.__dict__["storage"] = storage
+
+
+def is_installed() -> bool:
+    """Tell whether the application was started, which hangs this in."""
+    return hasattr(Query, "owner")
 
 
 def _wrap(cls: type, name: str, wrapper: Callable[[Any], Callable[..., Any]]) -> None:

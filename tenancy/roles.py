@@ -16,6 +16,9 @@ from __future__ import annotations
 
 from psycopg import sql
 
+# What is no tenant's: a schema of this name would have one of these for its role.
+FIXED = ("app", "platform", "tenants", "ddl", "ddl_login")
+
 APP_TIMEOUTS = {
     "statement_timeout": "30s",
     "lock_timeout": "10s",
@@ -69,27 +72,28 @@ def name(prefix: str, suffix: str) -> str:
     return f"{prefix}_{suffix}"
 
 
-def bootstrap_sql(*, database: str, app_password: str, ddl_password: str) -> str:
+def bootstrap_sql(
+    *, database: str, app_password: str, ddl_password: str, prefix: str | None = None
+) -> str:
     """
     Return the script that makes the roles of `database` and takes from PUBLIC what it has.
 
-    To be run by a superuser who is connected to `database`; running it again repairs
-    what was changed and sets the passwords anew.
+    Their names begin with `prefix`, the database's own name unless given. To be run by a
+    superuser who is connected to `database`; running it again repairs what was changed and
+    sets the passwords anew.
     """
-    app, ddl_login = name(database, "app"), name(database, "ddl_login")
+    prefix = prefix or database
+    app, ddl_login = name(prefix, "app"), name(prefix, "ddl_login")
     statements = [
         _role(app, f"LOGIN {_NOTHING} PASSWORD", password=app_password),
         _role(ddl_login, f"LOGIN {_NOTHING} PASSWORD", password=ddl_password),
-        _role(name(database, "platform"), f"NOLOGIN {_NOTHING}"),
-        _role(name(database, "tenants"), f"NOLOGIN {_NOTHING}"),
-        _role(name(database, "ddl"), f"NOLOGIN {_NOTHING.replace('NOCREATEROLE', 'CREATEROLE')}"),
+        _role(name(prefix, "platform"), f"NOLOGIN {_NOTHING}"),
+        _role(name(prefix, "tenants"), f"NOLOGIN {_NOTHING}"),
+        _role(name(prefix, "ddl"), f"NOLOGIN {_NOTHING.replace('NOCREATEROLE', 'CREATEROLE')}"),
     ]
     names = {
         "database": sql.Identifier(database),
-        **{
-            suffix: sql.Identifier(name(database, suffix))
-            for suffix in ("app", "platform", "tenants", "ddl", "ddl_login")
-        },
+        **{suffix: sql.Identifier(name(prefix, suffix)) for suffix in FIXED},
     }
     statements.append(sql.SQL(_DATABASE).format(**names))
     statements += [

@@ -7,16 +7,22 @@ binding of the connection and PostgreSQL's privileges.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.apps import apps
 from django.conf import settings as django_settings
 from django.db.models import Model
 from django_tenants.routers import TenantSyncRouter
+from django_tenants.utils import (
+    get_public_schema_name,
+    get_tenant_types,
+    has_multi_type_tenants,
+)
 
-from tenancy import context, ownership
+from tenancy import compat, context, ownership
 from tenancy.conf import settings
-from tenancy.context import ActiveTenant
+from tenancy.context import ActiveTenant, Target
 
 
 class TenancyRouter(TenantSyncRouter):  # type: ignore[misc]  # untyped
@@ -47,26 +53,46 @@ class TenancyRouter(TenantSyncRouter):  # type: ignore[misc]  # untyped
         """
         if db != settings.DDL_DATABASE:
             return False
-
-        match context.get_current():
-            case None:
+        target = context.get_current()
+        if target is None:
+            if not compat.is_on("public_by_default"):
                 return False
-            case ActiveTenant():
-                installed = django_settings.TENANT_APPS
-            case _:
-                installed = django_settings.SHARED_APPS
-        return bool(self.app_in_list(app_label, installed))
+            target = context.PLATFORM
+        return bool(self.app_in_list(app_label, list_apps(target)))
+
+
+def list_apps(target: Target) -> Sequence[str]:
+    """Return the applications that have tables in the schema of `target`."""
+    is_tenant = isinstance(target, ActiveTenant)
+    if has_multi_type_tenants():
+        kind = target.type if isinstance(target, ActiveTenant) else get_public_schema_name()
+        found: Sequence[str] = get_tenant_types()[kind]["APPS"]
+        return found
+    named: Sequence[str] = django_settings.TENANT_APPS if is_tenant else django_settings.SHARED_APPS
+    return named
 
 
 def is_shared(model: type[Model]) -> bool:
     """Tell whether the public schema has a table of `model`."""
-    shared = django_settings.SHARED_APPS
+    shared = list_apps(context.PLATFORM)
     return bool(TenancyRouter().app_in_list(model._meta.app_label, shared))
 
 
 def is_tenants(model: type[Model]) -> bool:
     """Tell whether each tenant's schema has a table of `model`."""
     return ownership.is_tenants(model._meta.app_label)
+
+
+def list_writable_tables() -> list[str]:
+    """Return the tables of the public schema that every tenant writes: none, unless allowed."""
+    if not compat.is_on("shared_tables"):
+        return []
+    tenants = {django_settings.TENANT_MODEL, django_settings.TENANT_DOMAIN_MODEL}
+    return [
+        model._meta.db_table
+        for model in list_models(shared=True)
+        if not is_tenants(model) and model._meta.label not in tenants
+    ]
 
 
 def list_models(*, shared: bool = False, tenants: bool = False) -> list[type[Model]]:

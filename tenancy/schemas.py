@@ -7,12 +7,12 @@ identifiers, values travel as parameters, and nothing is formatted into a string
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 
 from psycopg import sql
 
-from tenancy import roles
+from tenancy import compat, names, roles
 from tenancy.conf import settings
 from tenancy.names import PUBLIC_SCHEMA
 
@@ -21,14 +21,17 @@ if TYPE_CHECKING:
 
 # The role comes last: once it is taken, a setting that only the login may make is out of reach.
 BIND = "SET LOCAL search_path = {path}; SET LOCAL ROLE {role}; "
+BIND_WITHOUT_ROLE = "SET LOCAL search_path = {path}; "
 
 # current_schema() is the first schema of the path that exists and may be used, NULL if there
 # is none: a path or a role that was changed and a schema that is gone all divide by zero.
 ASSERT_BOUND = "SELECT 1 / (({bound}) IS TRUE)::int; "
 IS_BOUND = "current_schema() = {schema} AND current_user = {role}"
+IS_BOUND_WITHOUT_ROLE = "current_schema() = {schema}"
 
 # For what no transaction takes, on a connection that no pooler shares.
 BIND_SESSION = "SET search_path = {path}; SET ROLE {role}"
+BIND_SESSION_WITHOUT_ROLE = "SET search_path = {path}"
 UNBIND_SESSION = b"RESET ROLE; RESET search_path"
 
 CREATE_ROLE = "CREATE ROLE {role} NOLOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE INHERIT"
@@ -43,6 +46,60 @@ GRANT = """
     ALTER DEFAULT PRIVILEGES FOR ROLE {ddl} IN SCHEMA {schema}
         GRANT EXECUTE ON FUNCTIONS TO {role}
 """
+# What was there before its role was: rights of its own in all of it, and nobody else's.
+GRANT_EXISTING = """
+    REVOKE ALL ON SCHEMA {schema} FROM PUBLIC;
+    REVOKE ALL ON ALL TABLES IN SCHEMA {schema} FROM PUBLIC;
+    REVOKE ALL ON ALL SEQUENCES IN SCHEMA {schema} FROM PUBLIC;
+    REVOKE ALL ON ALL ROUTINES IN SCHEMA {schema} FROM PUBLIC;
+    GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO {role};
+    GRANT USAGE, SELECT, UPDATE ON ALL SEQUENCES IN SCHEMA {schema} TO {role};
+    GRANT EXECUTE ON ALL ROUTINES IN SCHEMA {schema} TO {role}
+"""
+REVOKE_OTHERS = """
+    REVOKE ALL ON SCHEMA {schema} FROM {others};
+    REVOKE ALL ON ALL TABLES IN SCHEMA {schema} FROM {others};
+    REVOKE ALL ON ALL SEQUENCES IN SCHEMA {schema} FROM {others};
+    REVOKE ALL ON ALL ROUTINES IN SCHEMA {schema} FROM {others};
+    ALTER DEFAULT PRIVILEGES FOR ROLE {ddl} IN SCHEMA {schema}
+        REVOKE ALL ON TABLES FROM {others};
+    ALTER DEFAULT PRIVILEGES FOR ROLE {ddl} IN SCHEMA {schema}
+        REVOKE ALL ON SEQUENCES FROM {others};
+    ALTER DEFAULT PRIVILEGES FOR ROLE {ddl} IN SCHEMA {schema}
+        REVOKE ALL ON FUNCTIONS FROM {others};
+    ALTER DEFAULT PRIVILEGES FOR ROLE {ddl} IN SCHEMA {schema}
+        REVOKE ALL ON TYPES FROM {others}
+"""
+# Other tenants who may do anything here, or will with what is made here.
+OTHER_TENANTS = """
+    WITH here AS (
+        SELECT oid, nspacl
+          FROM pg_catalog.pg_namespace
+         WHERE nspname = %(schema)s
+    ), granted (acl) AS (
+        SELECT nspacl FROM here
+         UNION ALL
+        SELECT relacl FROM pg_catalog.pg_class JOIN here ON here.oid = relnamespace
+         UNION ALL
+        SELECT proacl FROM pg_catalog.pg_proc JOIN here ON here.oid = pronamespace
+         UNION ALL
+        SELECT defaclacl FROM pg_catalog.pg_default_acl JOIN here ON here.oid = defaclnamespace
+    )
+    SELECT DISTINCT pg_get_userbyid(grantee)
+      FROM granted, aclexplode(acl)
+     WHERE pg_get_userbyid(grantee) <> %(role)s
+       AND grantee IN (
+           SELECT member
+             FROM pg_catalog.pg_auth_members
+            WHERE pg_get_userbyid(roleid) = %(tenants)s
+       )
+       AND pg_get_userbyid(grantee) <> %(ddl)s
+     ORDER BY 1
+"""
+
+RENAME = "ALTER SCHEMA {schema} RENAME TO {new_schema}"
+RENAME_ROLE = "ALTER ROLE {role} RENAME TO {new_role}"
+
 # The schema goes before the role: a role that still owns rights cannot be dropped.
 DROP = "DROP SCHEMA IF EXISTS {schema} CASCADE"
 DROP_ROLE = "DROP ROLE IF EXISTS {role}"
@@ -59,8 +116,13 @@ LIST_WITH_MIGRATIONS = """
 """
 APPLIED = "SELECT {literal}, app, name FROM {schema}.django_migrations"
 
-REVOKE_READABLE = "REVOKE ALL ON ALL TABLES IN SCHEMA public FROM {tenants}"
+REVOKE_READABLE = """
+    REVOKE ALL ON ALL TABLES IN SCHEMA public FROM {tenants};
+    REVOKE ALL ON ALL SEQUENCES IN SCHEMA public FROM {tenants}
+"""
 GRANT_READABLE = "GRANT SELECT ON public.{table} TO {tenants}"
+GRANT_WRITABLE = "GRANT SELECT, INSERT, UPDATE, DELETE ON public.{table} TO {tenants}"
+GRANT_SEQUENCES = "GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO {tenants}"
 
 
 def role_prefix(connection: BaseDatabaseWrapper) -> str:
@@ -74,20 +136,34 @@ def role_for(connection: BaseDatabaseWrapper, schema: str) -> str:
     return roles.name(role_prefix(connection), schema)
 
 
-def bind_sql(path: tuple[str, ...], role: str) -> bytes:
-    """Return the statements that bind a transaction, to stand in front of another statement."""
-    return _compose(BIND, path=sql.SQL(", ").join(map(sql.Identifier, path)), role=role)
+def bind_sql(path: tuple[str, ...], role: str | None) -> bytes:
+    """
+    Return the statements that bind a transaction, to stand in front of another statement.
+
+    Two of them, or one where there is no role to take (TENANCY_COMPAT).
+    """
+    if role is None:
+        return _compose(BIND_WITHOUT_ROLE, path=_path(path))
+    return _compose(BIND, path=_path(path), role=role)
 
 
-def bind_session_sql(path: tuple[str, ...], role: str) -> bytes:
+def bind_session_sql(path: tuple[str, ...], role: str | None) -> bytes:
     """Return the statements that bind a session until UNBIND_SESSION."""
-    return _compose(BIND_SESSION, path=sql.SQL(", ").join(map(sql.Identifier, path)), role=role)
+    if role is None:
+        return _compose(BIND_SESSION_WITHOUT_ROLE, path=_path(path))
+    return _compose(BIND_SESSION, path=_path(path), role=role)
 
 
-def assert_bound_sql(bindings: Iterable[tuple[str, str]]) -> bytes:
+def _path(names: tuple[str, ...]) -> sql.Composed:
+    return sql.SQL(", ").join(map(sql.Identifier, names))
+
+
+def assert_bound_sql(bindings: Iterable[tuple[str, str | None]]) -> bytes:
     """Return the statement that fails unless schema and role are one of `bindings`."""
     alternatives = [
-        sql.SQL(IS_BOUND).format(schema=sql.Literal(schema), role=sql.Literal(role))
+        sql.SQL(IS_BOUND if role else IS_BOUND_WITHOUT_ROLE).format(
+            schema=sql.Literal(schema), role=sql.Literal(role)
+        )
         for schema, role in bindings
     ]
     return _compose(ASSERT_BOUND, bound=sql.SQL(" OR ").join(alternatives))
@@ -95,25 +171,91 @@ def assert_bound_sql(bindings: Iterable[tuple[str, str]]) -> bytes:
 
 def create(connection: BaseDatabaseWrapper, schema: str) -> None:
     """Make `schema` and its role, with the rights of one in the other."""
+    if compat.is_on("no_roles"):
+        with connection.cursor() as cursor:
+            cursor.execute(_compose(CREATE, schema=schema).decode())
+        return
+    parts = _names(role_prefix(connection), schema)
+    with connection.cursor() as cursor:
+        for statement in (CREATE_ROLE, GRANT_ROLE, CREATE, GRANT):
+            cursor.execute(_compose(statement, **parts).decode())
+
+
+def adopt(connection: BaseDatabaseWrapper, schema: str) -> None:
+    """
+    Make the role of a `schema` that exists, with its rights there, and take away other tenants'.
+
+    Idempotent. All that is in it must be the owner's already.
+    """
+    if compat.is_on("no_roles"):
+        return
     prefix = role_prefix(connection)
-    names = {
+    is_new = not role_exists(connection, schema)
+    with connection.cursor() as cursor:
+        cursor.execute(OTHER_TENANTS, others_parameters(prefix, schema))
+        others = [name for (name,) in cursor.fetchall()]
+        cursor.execute(adopt_sql(prefix, schema, is_new=is_new, others=others))
+
+
+def adopt_sql(prefix: str, schema: str, *, is_new: bool, others: Collection[str]) -> str:
+    """Return the statements of `adopt`, of roles whose names begin with `prefix`."""
+    parts = _names(prefix, schema)
+    statements = [CREATE_ROLE] if is_new else []
+    statements += [GRANT_ROLE, GRANT_EXISTING, GRANT]
+    composed = [_compose(statement, **parts).decode() for statement in statements]
+    if others:
+        revoked = sql.SQL(", ").join(map(sql.Identifier, others))
+        composed.insert(0, _compose(REVOKE_OTHERS, **parts, others=revoked).decode())
+    return ";\n".join(composed)
+
+
+def others_parameters(prefix: str, schema: str) -> dict[str, str]:
+    """Return the parameters of OTHER_TENANTS."""
+    parts = _names(prefix, schema)
+    return {name: parts[name] for name in ("schema", "role", "tenants", "ddl")}
+
+
+def _names(prefix: str, schema: str) -> dict[str, str]:
+    return {
         "schema": schema,
-        "role": role_for(connection, schema),
+        "role": roles.name(prefix, schema),
         "app": roles.name(prefix, "app"),
         "ddl": roles.name(prefix, "ddl"),
         "tenants": roles.name(prefix, "tenants"),
     }
+
+
+def check_role_name(connection: BaseDatabaseWrapper, schema: str) -> None:
+    """Raise InvalidName when the role of `schema` cannot be called as it would have to be."""
+    if not compat.is_on("no_roles"):
+        names.check_role(role_for(connection, schema), schema=schema)
+
+
+def rename(connection: BaseDatabaseWrapper, schema: str, new_schema: str) -> None:
+    """Rename `schema` and its role."""
+    new_role = role_for(connection, new_schema)
+    parts = {"schema": schema, "new_schema": new_schema}
     with connection.cursor() as cursor:
-        for statement in (CREATE_ROLE, GRANT_ROLE, CREATE, GRANT):
-            cursor.execute(_compose(statement, **names).decode())
+        cursor.execute(_compose(RENAME, **parts).decode())
+        if role_exists(connection, schema):
+            role = role_for(connection, schema)
+            cursor.execute(_compose(RENAME_ROLE, role=role, new_role=new_role).decode())
+
+
+def owner_of(connection: BaseDatabaseWrapper) -> str:
+    """Return the role that owns what is made at the owner's address."""
+    if compat.is_on("no_roles"):
+        return str(connection.settings_dict["USER"])
+    return roles.name(role_prefix(connection), "ddl")
 
 
 def drop(connection: BaseDatabaseWrapper, schema: str) -> None:
     """Drop `schema` with all that is in it, then its role; what is gone already is no error."""
-    names = {"schema": schema, "role": role_for(connection, schema)}
     with connection.cursor() as cursor:
-        cursor.execute(_compose(DROP, **names).decode())
-        cursor.execute(_compose(DROP_ROLE, **names).decode())
+        cursor.execute(_compose(DROP, schema=schema).decode())
+        # Of a schema that never had one the name may be another's: the login's, for example.
+        if schema not in roles.FIXED and not compat.is_on("no_roles"):
+            cursor.execute(_compose(DROP_ROLE, role=role_for(connection, schema)).decode())
 
 
 def exists(connection: BaseDatabaseWrapper, schema: str) -> bool:
@@ -151,13 +293,25 @@ def list_applied(
     return applied
 
 
-def grant_readable(connection: BaseDatabaseWrapper, tables: Iterable[str]) -> None:
-    """Let tenants read exactly `tables` of the public schema, and no other."""
-    tenants = roles.name(role_prefix(connection), "tenants")
+def grant_readable(
+    connection: BaseDatabaseWrapper, tables: Iterable[str], writable: Collection[str] = ()
+) -> None:
+    """Let tenants read exactly `tables` of the public schema, write `writable`, and no other."""
+    if compat.is_on("no_roles"):
+        return
     with connection.cursor() as cursor:
-        cursor.execute(_compose(REVOKE_READABLE, tenants=tenants).decode())
-        for table in tables:
-            cursor.execute(_compose(GRANT_READABLE, tenants=tenants, table=table).decode())
+        cursor.execute(readable_sql(role_prefix(connection), tables, writable))
+
+
+def readable_sql(prefix: str, tables: Iterable[str], writable: Collection[str] = ()) -> str:
+    """Return the statements of `grant_readable`, of roles whose names begin with `prefix`."""
+    tenants = roles.name(prefix, "tenants")
+    statements = [_compose(REVOKE_READABLE, tenants=tenants)]
+    statements += [_compose(GRANT_READABLE, tenants=tenants, table=table) for table in tables]
+    statements += [_compose(GRANT_WRITABLE, tenants=tenants, table=table) for table in writable]
+    if writable:
+        statements.append(_compose(GRANT_SEQUENCES, tenants=tenants))
+    return ";\n".join(statement.decode() for statement in statements)
 
 
 def first_in_path(path: tuple[str, ...]) -> str:

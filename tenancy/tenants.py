@@ -16,7 +16,12 @@ from typing import Any, TypeAlias
 from django.core.cache import cache
 from django.core.exceptions import FieldDoesNotExist, ValidationError
 from django.db import DEFAULT_DB_ALIAS, models, transaction
-from django_tenants.utils import get_public_schema_name, get_tenant_domain_model, get_tenant_model
+from django_tenants.utils import (
+    get_public_schema_name,
+    get_tenant_domain_model,
+    get_tenant_model,
+    has_multi_type_tenants,
+)
 
 from tenancy import context, process_cache
 from tenancy.conf import settings
@@ -47,6 +52,7 @@ def as_active(tenant: Tenant) -> Target:
         schema=schema,
         slug=str(getattr(tenant, "slug", "")),
         name=str(getattr(tenant, "name", "")),
+        type=str(tenant.get_tenant_type()) if has_multi_type_tenants() else "",
     )
 
 
@@ -79,7 +85,7 @@ def look_up(by: str, value: object) -> Tenant | None:
     key = f"tenant:{by}:{value}"
     until, facts = _found.get(key, (0.0, {}))
     if until <= monotonic():
-        with context.override(context.PLATFORM):
+        with context.override(context.PLATFORM, in_transaction=True):
             facts = _remembered(key, by, value)
         if facts:
             _found[key] = monotonic() + settings.RESOLVER_MEMORY.total_seconds(), facts

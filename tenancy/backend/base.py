@@ -16,15 +16,17 @@ from typing import Any
 import psycopg
 from django.core.exceptions import ImproperlyConfigured
 from django.db import NotSupportedError
-from django.db.backends.postgresql.introspection import DatabaseIntrospection
 from django.db.backends.postgresql.psycopg_any import IsolationLevel
 from django.db.transaction import TransactionManagementError
 from django.utils.asyncio import async_unsafe
 from django_tenants.postgresql_backend import base as django_tenants_backend
+from django_tenants.utils import has_multi_type_tenants
 
-from tenancy import context, roles, schemas
+from tenancy import compat, context, ownership, roles, schemas
 from tenancy.backend import statements
+from tenancy.backend.creation import DatabaseCreation
 from tenancy.backend.driver import Binding, BoundConnection, BoundCursor, BoundServerCursor
+from tenancy.backend.introspection import DatabaseIntrospection
 from tenancy.backend.schema import DatabaseSchemaEditor
 from tenancy.conf import settings
 from tenancy.context import ActiveTenant, Target
@@ -54,15 +56,16 @@ class DatabaseWrapper(django_tenants_backend.DatabaseWrapper):  # type: ignore[m
 
     Database = _Driver()
     SchemaEditorClass = DatabaseSchemaEditor
+    creation_class = DatabaseCreation
 
     def __init__(self, settings_dict: dict[str, Any], alias: str = "default") -> None:
         # Not django-tenants' own __init__: it puts the connection into "public",
         # where ours has no tenant until somebody says so.
         super(django_tenants_backend.DatabaseWrapper, self).__init__(settings_dict, alias)
         self.introspection = DatabaseIntrospection(self)
-        self.include_public_schema = True
         self._is_unguarded = False
         self._may_rebind = False
+        self._includes_public = True
         self._bindings: dict[str, Binding] = {}
         if settings_dict["OPTIONS"].get("server_side_binding"):
             raise ImproperlyConfigured(
@@ -76,9 +79,11 @@ class DatabaseWrapper(django_tenants_backend.DatabaseWrapper):  # type: ignore[m
             # The pool's own check sends a query at each checkout; ours sends nothing.
             settings_dict["CONN_HEALTH_CHECKS"] = False
         self.ops.compiler_module = "tenancy.backend.compiler"
-        # A cursor WITH HOLD stays on the server's session, where behind a pooler
-        # the next client would read it.
-        settings_dict["DISABLE_SERVER_SIDE_CURSORS"] = True
+        self._keeps_session_state = compat.is_on("session_state")
+        if not self._keeps_session_state:
+            # A cursor WITH HOLD stays on the server's session, where behind a pooler
+            # the next client would read it.
+            settings_dict["DISABLE_SERVER_SIDE_CURSORS"] = True
 
     # Whose is this statement?
 
@@ -91,18 +96,34 @@ class DatabaseWrapper(django_tenants_backend.DatabaseWrapper):  # type: ignore[m
         return binding
 
     def _make_binding(self, target: Target) -> Binding:
-        prefix = schemas.role_prefix(self)
         is_owner = self.is_owner
         path: tuple[str, ...]
         match target:
-            case ActiveTenant(schema=schema) if is_owner:
-                # Without public: a migration that looks for a table must not find the platform's.
-                path, suffix = (schema,), "ddl"
-            case ActiveTenant(schema=schema):
+            case ActiveTenant(schema=schema) if self._includes_public and self._sees_public:
                 path, suffix = (schema, PUBLIC_SCHEMA), schema
+            case ActiveTenant(schema=schema):
+                path, suffix = (schema,), schema
             case _:
-                path, suffix = (PUBLIC_SCHEMA,), "ddl" if is_owner else "platform"
-        return Binding(target, path, roles.name(prefix, suffix))
+                path, suffix = (PUBLIC_SCHEMA,), "platform"
+        path += tuple(django_tenants_backend.EXTRA_SEARCH_PATHS)
+        for schema in path:
+            django_tenants_backend._check_schema_name(schema)
+        if compat.is_on("no_roles"):
+            return Binding(target, path, None)
+        suffix = "ddl" if is_owner else suffix
+        return Binding(target, path, roles.name(schemas.role_prefix(self), suffix))
+
+    @property
+    def _sees_public(self) -> bool:
+        """
+        Whether a tenant's tables are followed by those of the public schema.
+
+        Not for the owner: a migration that looks for a table must not find the platform's.
+        """
+        if not self.is_owner:
+            return True
+        # Where no roles are, the owner's address may be the only one.
+        return compat.is_on("foreign_keys") or compat.is_on("no_roles")
 
     @property
     def is_owner(self) -> bool:
@@ -145,8 +166,13 @@ class DatabaseWrapper(django_tenants_backend.DatabaseWrapper):  # type: ignore[m
         if self.connection is not None:
             self.connection.binder = self.binding_for
             self.connection.may_rebind = self._may_rebind
-            self.connection.is_shared = not self.is_owner
+            self.connection.is_shared = not (self.is_owner or self._keeps_session_state)
+            self.connection.is_test_case = self._is_test_case
             self.connection.server_cursor_factory = _bound_server_cursor_class()
+
+    def _is_test_case(self) -> bool:
+        # A block of the code under test is none of these, and is refused as anywhere.
+        return all(block._from_testcase for block in self.atomic_blocks)
 
     # Connections and cursors
 
@@ -165,6 +191,11 @@ class DatabaseWrapper(django_tenants_backend.DatabaseWrapper):  # type: ignore[m
         return connection
 
     def init_connection_state(self) -> None:
+        if not ownership.is_installed():
+            raise ImproperlyConfigured(
+                f"DATABASES[{self.alias!r}]['ENGINE'] is 'tenancy.backend', which needs its "
+                "application. Put 'tenancy' before 'django_tenants' in INSTALLED_APPS."
+            )
         super().init_connection_state()
         self._tell_driver()
         statements.watch(self.execute_wrappers)
@@ -216,6 +247,13 @@ class DatabaseWrapper(django_tenants_backend.DatabaseWrapper):  # type: ignore[m
             self._is_unguarded = before
 
     @contextmanager
+    def _nodb_cursor(self) -> Iterator[Any]:
+        # To make and to drop a test's database, which no transaction takes.
+        with context.override(context.PLATFORM), super()._nodb_cursor() as cursor:
+            cursor.db.connection.binder = None
+            yield cursor
+
+    @contextmanager
     def _controlling_transaction(self) -> Iterator[None]:
         """
         Send ROLLBACK TO or RELEASE, whoever is active now.
@@ -250,13 +288,14 @@ class DatabaseWrapper(django_tenants_backend.DatabaseWrapper):  # type: ignore[m
     def create_cursor(self, name: str | None = None) -> Any:
         if name is None:
             return super().create_cursor()
-        if self.connection.autocommit:
+        if self.connection.autocommit and not self._keeps_session_state:
             raise NotSupportedError(
                 "A named cursor outside a transaction would stay on a session that others use. "
                 "Open it inside transaction.atomic()."
             )
         factory = _bound_server_cursor_class()
-        return factory(self.connection, name=name, scrollable=False, withhold=False)
+        withhold = self.connection.autocommit
+        return factory(self.connection, name=name, scrollable=False, withhold=withhold)
 
     def is_usable(self) -> bool:
         """Tell whether the server has kept the connection open; nothing is sent."""
@@ -271,8 +310,24 @@ class DatabaseWrapper(django_tenants_backend.DatabaseWrapper):  # type: ignore[m
     # What a project that used django-tenants calls
 
     @property
-    def tenant(self) -> Target | None:
-        return context.get_current()
+    def tenant(self) -> Any:
+        """
+        Return the row of TENANT_MODEL, where whoever activated it had it at hand.
+
+        Otherwise an ActiveTenant or PLATFORM, which has a `schema_name` too, as django-tenants
+        returns a FakeTenant; None with nobody active.
+        """
+        activation = context.get_activation()
+        if activation is None:
+            return context.PLATFORM if compat.is_on("public_by_default") else None
+        return activation.tenant or activation.target
+
+    @tenant.setter
+    def tenant(self, tenant: Any) -> None:
+        if tenant is None:
+            context.deactivate()
+        else:
+            self.set_tenant(tenant)
 
     @property
     def schema_name(self) -> str:
@@ -280,11 +335,40 @@ class DatabaseWrapper(django_tenants_backend.DatabaseWrapper):  # type: ignore[m
         return target.schema if isinstance(target, ActiveTenant) else PUBLIC_SCHEMA
 
     def set_tenant(self, tenant: Any, include_public: bool = True) -> None:
-        """Work for `tenant` from now on; `context.override` is the way that also ends."""
-        if tenant.schema_name == PUBLIC_SCHEMA:
-            context.activate(context.PLATFORM)
-        else:
-            context.activate(ActiveTenant(getattr(tenant, "pk", None), tenant.schema_name))
+        """
+        Work for `tenant` from now on; `context.override` is the way that also ends.
+
+        For all addresses and not for this one alone, as a task works for one tenant.
+        """
+        target: Target = context.PLATFORM
+        if tenant.schema_name != PUBLIC_SCHEMA:
+            target = ActiveTenant(
+                getattr(tenant, "pk", None),
+                tenant.schema_name,
+                type=str(tenant.get_tenant_type()) if has_multi_type_tenants() else "",
+            )
+        in_transaction = compat.is_on("switch_in_transaction")
+        context.activate(target, in_transaction=in_transaction, tenant=tenant)
+        self.include_public_schema = include_public
+        if django_tenants_backend.EXTRA_SET_TENANT_METHOD:
+            django_tenants_backend.EXTRA_SET_TENANT_METHOD(self, tenant)
+
+    @property
+    def include_public_schema(self) -> bool:
+        """Whether names that a tenant's schema lacks are looked up in the public one."""
+        return self._includes_public
+
+    @include_public_schema.setter
+    def include_public_schema(self, include: bool) -> None:
+        if include != self._includes_public:
+            self._includes_public = include
+            self._bindings = {}
+
+    @property
+    def search_path_set_schemas(self) -> tuple[str, ...] | None:
+        """The path that the next statement is bound to; None with nobody active."""
+        activation = context.get_activation()
+        return self.binding_for(activation.target).path if activation else None
 
     def rollback(self) -> None:
         super(django_tenants_backend.DatabaseWrapper, self).rollback()

@@ -47,15 +47,17 @@ class Binding:
 
     target: Target = field(compare=False)
     path: tuple[str, ...]
-    role: str
+    role: str | None
 
     # Composed once: these are sent with every statement and every transaction.
     sql: bytes = field(init=False, compare=False, repr=False)
     commit: bytes = field(init=False, compare=False, repr=False)
+    statements: int = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "sql", schemas.bind_sql(self.path, self.role))
         object.__setattr__(self, "commit", commit_sql([self]))
+        object.__setattr__(self, "statements", 1 if self.role is None else 2)
 
 
 def commit_sql(bindings: Iterable[Binding]) -> bytes:
@@ -70,9 +72,6 @@ class Prefix(NamedTuple):
     sql: bytes
     statements: int
 
-
-BIND_STATEMENTS = 2
-BEGIN_AND_BIND_STATEMENTS = 1 + BIND_STATEMENTS
 
 Binder = Callable[["Target"], Binding]
 
@@ -89,6 +88,8 @@ class BoundConnection(psycopg.Connection[Any]):
     may_rebind = False
     is_shared = True
     """Whether the session behind this connection may be another client's next."""
+    is_test_case: Callable[[], bool] | None = None
+    """Whether the open transaction is but what Django's TestCase rolls back."""
 
     schemas_served: set[str]
     """Where it has worked; PostgreSQL keeps a catalogue of each in the process's memory."""
@@ -138,7 +139,7 @@ class BoundConnection(psycopg.Connection[Any]):
             # from here on every statement of the transaction carries its own.
             self._has_rebound = True
         self._remember(activation, binding)
-        return Prefix(binding.sql, BIND_STATEMENTS)
+        return Prefix(binding.sql, binding.statements)
 
     def _prefix_when_idle(self, activation: Activation, binding: Binding) -> Prefix | None:
         if self._bound is not None:
@@ -146,10 +147,10 @@ class BoundConnection(psycopg.Connection[Any]):
         if not self._autocommit:
             # If the server refuses it, the transaction has failed and will be forgotten.
             self._remember(activation, binding)
-            return Prefix(self._begin_sql(binding), BEGIN_AND_BIND_STATEMENTS)
+            return Prefix(self._begin_sql(binding), 1 + binding.statements)
         if self._session is None:
             self.schemas_served.add(binding.path[0])
-            return Prefix(binding.sql, BIND_STATEMENTS)
+            return Prefix(binding.sql, binding.statements)
         if self._session == binding:
             return None
         raise TenantChangedInTransaction(
@@ -162,6 +163,10 @@ class BoundConnection(psycopg.Connection[Any]):
 
     def _check_may_rebind(self, activation: Activation, bound: Binding, binding: Binding) -> None:
         if self.may_rebind or activation.in_transaction or activation in self._activations:
+            return
+        if context.is_same(bound.target, binding.target) and bound.role == binding.role:
+            return  # the same tenant's, with or without the public schema behind it
+        if self.is_test_case and self.is_test_case():
             return
         raise TenantChangedInTransaction(
             f"The open transaction works for {bound.target}, and {binding.target} is "
@@ -439,3 +444,19 @@ class BoundServerCursor(RefusingCursor):
     def _start_query(self, query: Any = None) -> Generator[Any, Any, None]:
         yield from super()._start_query(query)  # type: ignore[misc]  # mixin
         yield from self._conn.bind_gen()
+
+    def _declare_gen(self, *args: Any, **kwargs: Any) -> Generator[Any, Any, None]:
+        connection = self._conn
+        binder = connection.binder
+        outside = connection._autocommit and connection.pgconn.transaction_status == IDLE
+        if binder is None or not outside:
+            yield from super()._declare_gen(*args, **kwargs)  # type: ignore[misc]  # mixin
+            return
+        # WITH HOLD: it is declared in a transaction of its own, and stays.
+        yield from connection._begin_gen(binder)
+        try:
+            yield from super()._declare_gen(*args, **kwargs)  # type: ignore[misc]  # mixin
+        except psycopg.Error:
+            yield from connection._rollback_gen()
+            raise
+        yield from connection._commit_gen()

@@ -29,6 +29,13 @@ Each check has an id, a sentence and a hint that can be typed.
                tenancy.E032  a part of Celery that knows no tenants
                tenancy.E033  a periodic task for nobody
                tenancy.E034  results without their tenant
+    adoption   tenancy.E040  a switch in TENANCY_COMPAT that nobody knows
+               tenancy.E041  the application's address as the owner's
+               tenancy.E042  django-tenants' middleware, router or settings beside ours
+               tenancy.E043  a public schema or an address of another name
+               tenancy.E044  requests of tenants that write what only the public schema has
+               tenancy.W010  a switch of TENANCY_COMPAT that is on
+               tenancy.W011  a setting of django-tenants that no longer means anything
     server     tenancy.E007  an old PostgreSQL
                tenancy.E008  a login to which privileges do not apply
                tenancy.E009  a login with rights of its own
@@ -55,12 +62,27 @@ from django.core.checks import register as register_check
 from django.db import connections
 
 from tenancy import context
-from tenancy.checks import poolers, server, sessions, settings, stores, tasks, templates
+from tenancy.checks import (
+    adoption,
+    poolers,
+    server,
+    sessions,
+    settings,
+    stores,
+    tasks,
+    templates,
+)
 
 
 def register() -> None:
     """Tell Django of all checks."""
-    for check in (*settings.CHECKS, *sessions.CHECKS, *stores.CHECKS, *templates.CHECKS):
+    for check in (
+        *settings.CHECKS,
+        *sessions.CHECKS,
+        *stores.CHECKS,
+        *templates.CHECKS,
+        *adoption.CHECKS,
+    ):
         register_check(check, "tenancy")
     # A tag of its own: asking imports Celery, which a process that serves pages may do without.
     for check in tasks.CHECKS:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.checks import CheckMessage, Error
 
-from tenancy import schemas
+from tenancy import compat, schemas
 from tenancy.conf import settings
 
 if TYPE_CHECKING:
@@ -25,11 +25,14 @@ LOGIN = """
       FROM pg_catalog.pg_roles AS role
      WHERE role.rolname = session_user
 """
+# A tenant's schema begins with the prefix, and where there is none it is one that has a role.
 # What the login may do by itself, without SET ROLE: it should be nothing.
 SCHEMAS_OPEN_TO_LOGIN = """
     SELECT namespace.nspname
       FROM pg_catalog.pg_namespace AS namespace
      WHERE starts_with(namespace.nspname, %(prefix)s)
+       AND (%(prefix)s::text <> '' OR EXISTS (
+           SELECT FROM pg_catalog.pg_roles WHERE rolname = %(roles)s || '_' || namespace.nspname))
        AND has_schema_privilege(session_user, namespace.oid, 'USAGE')
      ORDER BY namespace.nspname
      LIMIT 1
@@ -49,11 +52,19 @@ FUNCTIONS_THAT_NAME_A_SCHEMA = r"""
            SELECT tenant.nspname
              FROM regexp_matches(source.text, '\m' || %(prefix)s || '\w+', 'gi') AS word
              JOIN pg_catalog.pg_namespace AS tenant ON tenant.nspname = lower(word[1])
+            WHERE %(prefix)s::text <> ''
+               OR EXISTS (
+                  SELECT
+                    FROM pg_catalog.pg_roles
+                   WHERE rolname = %(roles)s || '_' || tenant.nspname
+               )
             UNION
            SELECT 'public'
             WHERE source.text ~* '\mpublic"?[.]["%%\w]'
            ) AS named (schema)
      WHERE starts_with(namespace.nspname, %(prefix)s)
+       AND (%(prefix)s::text <> '' OR EXISTS (
+           SELECT FROM pg_catalog.pg_roles WHERE rolname = %(roles)s || '_' || namespace.nspname))
      ORDER BY 1, 2
      LIMIT %(limit)s
 """
@@ -78,7 +89,9 @@ FUNCTIONS_WITH_THE_CALLERS_PATH = """
 
 def check(connection: BaseDatabaseWrapper) -> list[CheckMessage]:
     """Ask as the login does; what is in the schemas is asked once, at the owner's address."""
-    messages = [*_check_version(connection), *_check_login(connection)]
+    messages = [*_check_version(connection)]
+    if not compat.is_on("no_roles"):
+        messages += _check_login(connection)
     if connection.alias == settings.DDL_DATABASE:
         messages += _check_names_in_functions(connection)
         messages += _check_definers(connection)
@@ -107,7 +120,7 @@ def _check_login(connection: BaseDatabaseWrapper) -> Iterator[CheckMessage]:
             id="tenancy.E008",
         )
     elif connection.alias != settings.DDL_DATABASE:
-        for (schema,) in _rows(connection, SCHEMAS_OPEN_TO_LOGIN, prefix=settings.SCHEMA_PREFIX):
+        for (schema,) in _rows(connection, SCHEMAS_OPEN_TO_LOGIN):
             yield Error(
                 f"The login of DATABASES[{connection.alias!r}] may use {schema!r} by itself.",
                 hint=(
@@ -122,7 +135,6 @@ def _check_names_in_functions(connection: BaseDatabaseWrapper) -> Iterator[Check
     found = _rows(
         connection,
         FUNCTIONS_THAT_NAME_A_SCHEMA,
-        prefix=settings.SCHEMA_PREFIX,
         limit=FUNCTIONS_SHOWN,
     )
     for function, schema in found:
@@ -148,6 +160,7 @@ def _check_definers(connection: BaseDatabaseWrapper) -> Iterator[CheckMessage]:
 
 
 def _rows(connection: BaseDatabaseWrapper, query: str, **parameters: Any) -> list[Any]:
+    whose = {"prefix": settings.SCHEMA_PREFIX, "roles": schemas.role_prefix(connection)}
     with connection.cursor() as cursor:
-        cursor.execute(query, parameters)
+        cursor.execute(query, whose | parameters)
         return list(cursor.fetchall())

@@ -11,7 +11,7 @@ from django.db import DatabaseError, connections
 from django_tenants.signals import schema_migrated, schema_pre_migration
 from django_tenants.utils import get_tenant_base_migrate_command_class
 
-from tenancy import context, process_cache, schemas
+from tenancy import context, process_cache, router, schemas
 from tenancy.conf import settings
 from tenancy.context import ActiveTenant, Target
 from tenancy.errors import UnableToMigrate
@@ -44,7 +44,11 @@ def migrate(target: Target, *arguments: str, **options: Any) -> None:
                 skip_checks=True,
             )
             if target is context.PLATFORM:
-                schemas.grant_readable(connections[settings.DDL_DATABASE], settings.READABLE_TABLES)
+                schemas.grant_readable(
+                    connections[settings.DDL_DATABASE],
+                    settings.READABLE_TABLES,
+                    router.list_writable_tables(),
+                )
             schema_migrated.send(migrate, schema_name=schema)
         except DatabaseError as error:
             raise UnableToMigrate(f"Schema {schema!r} could not be migrated: {error}") from error

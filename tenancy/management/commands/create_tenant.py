@@ -8,9 +8,10 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from tenancy import provisioning
 from tenancy.errors import TenancyError
+from tenancy.management.stock import unless_own_model
 
 
-class Command(BaseCommand):
+class OwnCommand(BaseCommand):
     help = (
         "Create an organization with its own PostgreSQL schema and role. All of it or nothing "
         "is made; it answers at SLUG.<base domain> at once. "
@@ -32,3 +33,6 @@ class Command(BaseCommand):
         self.stdout.write(
             f"Created {organization} in schema {organization.schema_name}; it answers at {hosts}."
         )
+
+
+Command = unless_own_model("create_tenant", OwnCommand)

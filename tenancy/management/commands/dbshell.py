@@ -58,7 +58,9 @@ def _bound(alias: str, target: Target) -> Iterator[None]:
     if settings.DDL_DATABASE in connections:
         owners = connections[settings.DDL_DATABASE].settings_dict
         direct.settings_dict |= {name: owners[name] for name in ("HOST", "PORT")}
-    session = {"search_path": ",".join(binding.path), "role": binding.role}
+    session = {"search_path": ",".join(binding.path)}
+    if binding.role is not None:
+        session["role"] = binding.role
     options = " ".join(f"-c {name}={_escape(value)}" for name, value in session.items())
     before = os.environ.get("PGOPTIONS")
     connections[alias], os.environ["PGOPTIONS"] = direct, options

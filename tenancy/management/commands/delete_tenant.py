@@ -8,9 +8,10 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from tenancy import provisioning
 from tenancy.errors import TenancyError
+from tenancy.management.stock import unless_own_model
 
 
-class Command(BaseCommand):
+class OwnCommand(BaseCommand):
     help = (
         "Delete an organization, its schema with all data, and its role. There is no way back: "
         "it asks for the slug once more before it begins."
@@ -37,3 +38,6 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
 
         self.stdout.write(f"Deleted {organization} with schema {organization.schema_name}.")
+
+
+Command = unless_own_model("delete_tenant", OwnCommand)

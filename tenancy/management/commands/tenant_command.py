@@ -63,7 +63,9 @@ class Command(BaseCommand):
 
         target = whom.find(name)
         with context.override(target):
-            call_command(command, *arguments)
+            # Its own streams and not the wrappers around them, which would end each part of a line.
+            streams = {"stdout": self.stdout._out, "stderr": self.stderr._out}
+            call_command(command, *arguments, **streams)
 
 
 def _read(name: str | None, words: list[str]) -> Typed:
