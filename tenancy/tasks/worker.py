@@ -195,12 +195,14 @@ def _run(
         target = seal.find(owner)
         with context.override(target):
             decoded = _decode(body, content_type, content_encoding)
-    except (OperationalError, InterfaceError) as error:
-        return _put_back(name, uuid, error)
     except TaskRejected as rejection:
         rejection.tenant = owner
         _record(request, rejection, known=[name])
         return _refused(str(rejection), requeue=False)
+    # PostgreSQL is away, or the cache that knows the tenants; a pool of threads would keep
+    # an error to itself, and the message for ever.
+    except Exception as error:  # noqa: BLE001  # nothing was begun, whatever it is
+        return _put_back(name, uuid, error, app=options.get("app", current_app))
     with context.override(target):
         return trace(name, uuid, request, decoded, None, None, **options)
 
@@ -218,18 +220,18 @@ def _decode(body: Any, content_type: str, content_encoding: str) -> Any:
         ) from error
 
 
-def _put_back(name: str, uuid: str, error: Exception) -> Any:
+def _put_back(name: str, uuid: str, error: Exception, *, app: Any) -> Any:
     """Give the task back to its queue, if Celery still has its message."""
-    is_kept = current_app.tasks[name].acks_late
+    is_kept = app.tasks[name].acks_late
     logger.error(
-        "Task %s[%s] was not begun, as PostgreSQL does not answer (%s); %s",
+        "Task %s[%s] was not begun, as nobody can be asked about its tenant (%s); %s",
         name,
         uuid,
         type(error).__name__,
         "it goes back to its queue." if is_kept else "it is lost: only acks_late = True keeps it.",
     )
     time.sleep(PAUSE_SECONDS)
-    return _refused("PostgreSQL does not answer.", requeue=True)
+    return _refused("Nobody can be asked about its tenant.", requeue=True)
 
 
 def _refused(reason: str, *, requeue: bool) -> Any:

@@ -17,7 +17,7 @@ from django.db.transaction import TransactionManagementError
 from django.test import TestCase
 
 from apps.accounts.models import User
-from tenancy import context
+from tenancy import context, tenants
 from tenancy.context import ActiveTenant
 from tenancy.errors import NoActiveTenant, TaskRejected, TenantChangedInTransaction
 from tenancy.models import Organization
@@ -245,6 +245,27 @@ class TestSeal:
 
         with pytest.raises(TaskRejected):
             testing.run(background.app, of_elm)
+
+
+class TestTenantThatCannotBeAskedAbout:
+    def test_keeps_its_task_from_running(
+        self,
+        of_elm: Message,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+    ):
+        """
+        Whatever breaks: here the cache, with an error that is not Django's.
+        """
+
+        def break_down(identity: object) -> ActiveTenant:
+            raise ConnectionError
+
+        monkeypatch.setattr(tenants, "find", break_down)
+
+        assert not testing.run(background.app, of_elm)
+        assert "nobody can be asked about its tenant (ConnectionError)" in caplog.text
+        assert "it is lost: only acks_late = True keeps it" in caplog.text
 
 
 class TestEager:
