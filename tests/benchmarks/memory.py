@@ -175,8 +175,11 @@ def _look(
     server: psycopg.Connection[Any], bound: Bound, visits: int, new: int, seconds: float
 ) -> Point:
     login = {"login": roles.name(servers.database_name(), bound.system.login)}
-    found = [_weigh(pid) for (pid,) in server.execute(BACKENDS, login).fetchall()]
-    weights = [weight for weight in found if weight is not None]
+    weights: list[tuple[float, float]] = []
+    # Where there are few, all may be ending at the moment, with others on their way.
+    while not weights:
+        found = [_weigh(pid) for (pid,) in server.execute(BACKENDS, login).fetchall()]
+        weights = [weight for weight in found if weight is not None]
     return Point(
         visits,
         [own for own, _ in weights],
