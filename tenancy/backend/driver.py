@@ -168,8 +168,10 @@ class BoundConnection(psycopg.Connection[Any]):
             return  # the same tenant's, with or without the public schema behind it
         if self.is_test_case and self.is_test_case():
             return
+        # A binding is everybody's who has the schema, also whoever gave it no name.
+        known = self._activation.target if self._activation else bound.target
         raise TenantChangedInTransaction(
-            f"The open transaction works for {bound.target}, and {binding.target} is "
+            f"The open transaction works for {known}, and {activation.target} is "
             "active now. Finish the transaction first, or say that this is meant: "
             "context.override(..., in_transaction=True)."
         )

@@ -218,6 +218,24 @@ class TestNobodyActive:
 
 
 class TestChangeInTransaction:
+    def test_names_whoever_is_active_now(
+        self, elm_is_active: Organization, oak: Organization, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """
+        And not who had the schema first on this connection, and no slug then.
+        """
+        monkeypatch.setattr(connections["default"], "_bindings", {})
+        with context.override(context.ActiveTenant(None, elm_is_active.schema_name)):
+            query()
+
+        with (
+            pytest.raises(TenantChangedInTransaction, match=r"works for elm, and oak is active"),
+            transaction.atomic(),
+        ):
+            query()
+            with context.override(oak.as_active()):
+                query()
+
     def test_is_refused(self, elm_is_active: Organization, oak: Organization) -> None:
         with (
             pytest.raises(TenantChangedInTransaction, match=r"works for elm, and oak is active"),
