@@ -42,14 +42,6 @@ FINISHED_FOR = """
 """
 LOCK = "SELECT pg_advisory_lock(hashtextextended('tenancy.testing:' || %(database)s, 0))"
 
-MEMBERSHIPS = """
-    SELECT pg_get_userbyid(roleid),
-           pg_get_userbyid(member)
-      FROM pg_catalog.pg_auth_members
-     WHERE pg_get_userbyid(roleid) = ANY(%(roles)s)
-       AND pg_get_userbyid(member) = ANY(%(roles)s)
-"""
-
 # Every grant on what is in our schemas as the statement that makes it, without its grantee.
 GRANTS = """
     WITH ours AS (
@@ -145,10 +137,9 @@ def clone_database(
                 sql.Identifier(database), sql.Identifier(reference)
             )
         )
-        known = _list_roles(server, reference)
     _make_roles(superuser_url, database, app_password=app_password, ddl_password=ddl_password)
     with psycopg.connect(superuser_url, dbname=database) as server:
-        _hand_over(server, {name: database + name.removeprefix(reference) for name in known})
+        _hand_over(server, reference, database)
 
 
 @contextmanager
@@ -175,8 +166,10 @@ def _drop(server: Server, database: str) -> None:
     server.execute(
         sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(database))
     )
-    for role in _list_roles(server, database):
-        server.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(role)))
+    if known := _list_roles(server, database):
+        # At once: since PostgreSQL 16 whoever granted a membership cannot go before its member.
+        names = sql.SQL(", ").join(map(sql.Identifier, known))
+        server.execute(sql.SQL("DROP ROLE {}").format(names))
 
 
 def _list_roles(server: Server, database: str) -> list[str]:
@@ -192,10 +185,12 @@ def _make_roles(superuser_url: str, database: str, *, app_password: str, ddl_pas
         server.execute(script.encode())
 
 
-def _hand_over(server: Server, heirs: dict[str, str]) -> None:
-    """Give what each of the roles owns, and may do, in this database to its heir alone."""
-    known = {"roles": list(heirs)}
-    _make_tenants_roles(server, heirs)
+def _hand_over(server: Server, reference: str, database: str) -> None:
+    """Give what each of the reference's roles owns, and may do, to the copy's alone."""
+    old = _list_roles(server, reference)
+    heirs = {name: database + name.removeprefix(reference) for name in old}
+    known = {"roles": old}
+    _make_tenants_roles(server, heirs, database)
     for name, heir in heirs.items():
         _run(server, "REASSIGN OWNED BY {} TO {}", name, heir)
     for form, grantee in server.execute(GRANTS, known).fetchall():
@@ -207,19 +202,18 @@ def _hand_over(server: Server, heirs: dict[str, str]) -> None:
         _run(server, "DROP OWNED BY {}", name)
 
 
-def _make_tenants_roles(server: Server, heirs: dict[str, str]) -> None:
+def _make_tenants_roles(server: Server, heirs: dict[str, str], database: str) -> None:
     """Make the heirs that bootstrap_sql() did not, by the owner's role as provisioning does."""
     there = server.execute("SELECT rolname FROM pg_catalog.pg_roles").fetchall()
-    missing = {heir for heir in heirs.values() if (heir,) not in there}
-    owner = next(heir for name, heir in heirs.items() if name.endswith("_ddl"))
-    _run(server, "SET ROLE {}", owner)
-    for role in sorted(missing):
-        server.execute(sql.SQL(schemas.CREATE_ROLE).format(role=sql.Identifier(role)))
-    for group, member in server.execute(MEMBERSHIPS, {"roles": list(heirs)}).fetchall():
-        if missing & {heirs[group], heirs[member]}:
-            _run(server, "GRANT {} TO {}", heirs[group], heirs[member])
+    named = {suffix: roles.name(database, suffix) for suffix in ("app", "tenants")}
+    _run(server, "SET ROLE {}", roles.name(database, "ddl"))
+    for role in sorted(heirs.values()):
+        if (role,) not in there:
+            _run(server, schemas.CREATE_ROLE, role=role)
+            _run(server, schemas.GRANT_ROLE, role=role, **named)
     server.execute("RESET ROLE")
 
 
-def _run(server: Server, statement: str, *names: str) -> None:
-    server.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
+def _run(server: Server, statement: str, *names: str, **named: str) -> None:
+    keywords = {key: sql.Identifier(name) for key, name in named.items()}
+    server.execute(sql.SQL(statement).format(*map(sql.Identifier, names), **keywords))

@@ -39,6 +39,7 @@ VALUES: dict[type[models.Field[Any, Any]], Callable[[int], Any]] = {
 Recipe: TypeAlias = Callable[[type[models.Model], "World"], "Row | models.Model | None"]
 
 
+INSUFFICIENT_PRIVILEGE = "42501"
 HOOK = "pytest_tenancy_make_instance"
 
 
@@ -115,6 +116,8 @@ class World:
             with transaction.atomic():
                 row.save(force_insert=True)
         except (DatabaseError, ValidationError, ValueError, TypeError) as error:
+            if getattr(error.__cause__, "sqlstate", None) == INSUFFICIENT_PRIVILEGE:
+                raise  # of which no row is the reason
             raise UnableToMake(
                 f"No {model._meta.label} can be made from its metadata: {_first_line(error)}. "
                 f"Return what its constraints want from {HOOK} in conftest.py."
