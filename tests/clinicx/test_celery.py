@@ -30,6 +30,7 @@ class TestWorker:
         Each key and channel that Redis hears of, from the worker's start to its end.
         """
         client = redis.Redis.from_url(os.environ["REDIS_URL"], decode_responses=True)
+        client.delete(f"{PREFIX}celery")
         with client.monitor() as monitor:
             worker = own_worker(
                 *("--pool=threads", "--beat", f"--schedule-filename={tmp_path / 'beat'}"),
@@ -39,8 +40,7 @@ class TestWorker:
             with context.override(elm.as_active()):
                 app.send_task("apps.accounts.tasks.clear_expired_sessions")
                 app.send_task("apps.accounts.tasks.clear_expired_sessions", countdown=1)
-            worker.wait("clear_expired_sessions[")
-            worker.wait("succeeded in")
+            worker.wait("succeeded in", count=2)
             worker.stop()
             client.echo("end")
             commands = []
