@@ -67,9 +67,12 @@ def _enter_tenant(manager: Any) -> None:
 
 
 def _enter_schema(manager: Any) -> None:
-    # Its id is in the cache's keys, and django-tenants says no more than the name.
-    tenant = tenants.look_up("schema", manager.schema_name)
-    _enter(tenants.as_active(tenant) if tenant else context.for_schema(manager.schema_name), None)
+    target = context.for_schema(manager.schema_name)
+    if target is not context.PLATFORM:
+        # Its id is in the cache's keys, and django-tenants says no more than the name.
+        tenant = tenants.look_up("schema", manager.schema_name)
+        target = tenants.as_active(tenant) if tenant else target
+    _enter(target, None)
 
 
 def _enter_row(tenant: Any) -> Any:

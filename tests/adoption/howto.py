@@ -151,10 +151,15 @@ class Shop:
 
     def superuser(self) -> psycopg.Connection[Any]:
         """Return a superuser's connection to the project's database."""
+        return psycopg.connect(self.superuser_url(), autocommit=True)
+
+    def superuser_url(self, user: str | None = None) -> str:
+        """Return the address of a superuser, or of `user`, in the project's database."""
         server = urlsplit(os.environ["DATABASE_SUPERUSER_URL"])
-        return psycopg.connect(
-            urlunsplit(server._replace(path=f"/{self.database}")), autocommit=True
-        )
+        if user is not None:
+            netloc = f"{user}:{servers.PASSWORD}@{server.hostname}:{server.port}"
+            server = server._replace(netloc=netloc)
+        return urlunsplit(server._replace(path=f"/{self.database}"))
 
 
 def _superuser() -> psycopg.Connection[Any]:
