@@ -91,7 +91,9 @@ def list_writable_tables() -> list[str]:
     return [
         model._meta.db_table
         for model in list_models(shared=True)
-        if not is_tenants(model) and model._meta.label not in tenants
+        if not is_tenants(model)
+        and model._meta.label not in tenants
+        and model._meta.app_label != "tenancy"
     ]
 
 

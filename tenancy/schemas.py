@@ -120,6 +120,14 @@ REVOKE_READABLE = """
     REVOKE ALL ON ALL TABLES IN SCHEMA public FROM {tenants};
     REVOKE ALL ON ALL SEQUENCES IN SCHEMA public FROM {tenants}
 """
+# Of an application whose migrations were not run yet there is nothing to grant.
+EXISTING_TABLES = """
+    SELECT relname
+      FROM pg_catalog.pg_class
+     WHERE relnamespace = 'public'::regnamespace
+       AND relname = ANY(%(tables)s)
+     ORDER BY relname
+"""
 GRANT_READABLE = "GRANT SELECT ON public.{table} TO {tenants}"
 GRANT_WRITABLE = "GRANT SELECT, INSERT, UPDATE, DELETE ON public.{table} TO {tenants}"
 GRANT_SEQUENCES = "GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO {tenants}"
@@ -296,10 +304,16 @@ def list_applied(
 def grant_readable(
     connection: BaseDatabaseWrapper, tables: Iterable[str], writable: Collection[str] = ()
 ) -> None:
-    """Let tenants read exactly `tables` of the public schema, write `writable`, and no other."""
+    """
+    Let tenants read exactly `tables` of the public schema and write `writable`, of which some
+    may not be there yet, and no other.
+    """
     if compat.is_on("no_roles"):
         return
     with connection.cursor() as cursor:
+        if writable:
+            cursor.execute(EXISTING_TABLES, {"tables": list(writable)})
+            writable = [name for (name,) in cursor.fetchall()]
         cursor.execute(readable_sql(role_prefix(connection), tables, writable))
 
 

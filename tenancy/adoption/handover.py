@@ -65,11 +65,11 @@ def begin(server: Server, plan: Plan) -> None:
         _execute(server, GRANT_PUBLIC, **parts)
         for schema in getattr(django_settings, "PG_EXTRA_SEARCH_PATHS", ()):
             _execute(server, GRANT_EXTRA_SCHEMA, schema=schema, **parts)
-        server.execute(
-            schemas.readable_sql(
-                plan.prefix, settings.READABLE_TABLES, router.list_writable_tables()
-            ).encode()
+        writable = catalogue.column(
+            server, schemas.EXISTING_TABLES, tables=router.list_writable_tables()
         )
+        readable = schemas.readable_sql(plan.prefix, settings.READABLE_TABLES, writable)
+        server.execute(readable.encode())
 
 
 def adopt(server: Server, plan: Plan) -> Iterator[Step]:

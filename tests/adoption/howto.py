@@ -59,9 +59,10 @@ class Shop:
     said: dict[str, str] = field(default_factory=dict)
     """What the commands said with which it was adopted."""
 
-    def make(self) -> None:
+    def make(self, more_settings: str = "") -> None:
         """Make the project and its database with stock django-tenants, and what is in it."""
         shutil.copytree(SAMPLE, self.folder)
+        self.add_to_settings(more_settings)
         self.drop()
         with _superuser() as server:
             login = sql.Identifier(f"{self.database}_{FORMER}")
@@ -93,6 +94,10 @@ class Shop:
         # The page's project is called shop, and so are its logins.
         settings = self.folder / "shop" / "settings.py"
         settings.write_text(settings.read_text().replace('"shop_', f'"{self.database}_'))
+
+    def add_to_settings(self, text: str) -> None:
+        with (self.folder / "shop" / "settings.py").open("a") as settings:
+            settings.write(text)
 
     def _apply(self, diff: str) -> None:
         subprocess.run(
