@@ -21,6 +21,7 @@ from tenancy.testing.leaks import hooks
 from tenancy.testing.leaks.report import Report
 
 ROOT = "leaks"
+FIXTURES = "tenancy.testing.plugin"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -71,6 +72,11 @@ def pytest_collection(session: pytest.Session) -> object:
     config = session.config
     if not config.option.leak_kit or config.pluginmanager.hasplugin("dsession"):
         return None
+    if not config.pluginmanager.hasplugin(FIXTURES):
+        raise pytest.UsageError(
+            "The leak kit needs the fixtures of tenancy.testing.plugin. In conftest.py: "
+            f'pytest_plugins = ["{FIXTURES}", "{__name__}"]'
+        )
     path = Path(__file__).with_name("suite.py")
     checks = Checks.from_parent(_folder_of_conftest(session), path=path, nodeid=ROOT)
     session.items = list(session.genitems(checks))

@@ -147,6 +147,46 @@ HIJACKABLE_FUNCTIONS = """
 """
 
 
+# A view that runs with its owner's rights reads whatever its owner may.
+READING_ACROSS = """
+    SELECT DISTINCT view_class.oid::regclass::text, read_class.oid::regclass::text
+      FROM pg_catalog.pg_rewrite AS rule
+      JOIN pg_catalog.pg_class AS view_class ON view_class.oid = rule.ev_class
+      JOIN pg_catalog.pg_depend AS depend
+        ON depend.classid = 'pg_catalog.pg_rewrite'::regclass
+       AND depend.objid = rule.oid
+       AND depend.refclassid = 'pg_catalog.pg_class'::regclass
+      JOIN pg_catalog.pg_class AS read_class ON read_class.oid = depend.refobjid
+      JOIN pg_catalog.pg_namespace AS read_schema ON read_schema.oid = read_class.relnamespace
+     WHERE read_class.relnamespace <> view_class.relnamespace
+       AND read_schema.nspname NOT LIKE 'pg\\_%'
+       AND read_schema.nspname <> 'information_schema'
+"""
+
+SHARED_SEQUENCES = """
+    SELECT class.oid::regclass::text, sequence.oid::regclass::text
+      FROM pg_catalog.pg_attrdef AS def
+      JOIN pg_catalog.pg_class AS class ON class.oid = def.adrelid
+      JOIN pg_catalog.pg_depend AS depend
+        ON depend.classid = 'pg_catalog.pg_attrdef'::regclass
+       AND depend.objid = def.oid
+      JOIN pg_catalog.pg_class AS sequence ON sequence.oid = depend.refobjid
+     WHERE sequence.relkind = 'S'
+       AND sequence.relnamespace <> class.relnamespace
+"""
+
+DEFINER_FUNCTIONS = """
+    SELECT proc.oid::regprocedure::text
+      FROM pg_catalog.pg_proc AS proc
+      JOIN pg_catalog.pg_namespace AS namespace ON namespace.oid = proc.pronamespace
+     WHERE proc.prosecdef
+       AND namespace.nspname NOT LIKE 'pg\\_%%'
+       AND namespace.nspname <> 'information_schema'
+       AND has_function_privilege(%(role)s, proc.oid, 'EXECUTE')
+       AND has_schema_privilege(%(role)s, namespace.oid, 'USAGE')
+"""
+
+
 class Relation(NamedTuple):
     schema: str
     name: str
@@ -159,10 +199,6 @@ class Relation(NamedTuple):
     @property
     def is_table(self) -> bool:
         return self.kind in "rpvmf"
-
-    @property
-    def is_sequence(self) -> bool:
-        return self.kind == "S"
 
 
 def list_relations(server: Server) -> list[Relation]:

@@ -19,45 +19,6 @@ from tenancy.testing.leaks import catalogue
 from tenancy.testing.leaks.catalogue import Server
 from tenancy.testing.leaks.stage import STAMPS, NotCovered, Stage, leaked
 
-# A view that runs with its owner's rights reads whatever its owner may.
-READING_ACROSS = """
-    SELECT DISTINCT view_class.oid::regclass::text, read_class.oid::regclass::text
-      FROM pg_catalog.pg_rewrite AS rule
-      JOIN pg_catalog.pg_class AS view_class ON view_class.oid = rule.ev_class
-      JOIN pg_catalog.pg_depend AS depend
-        ON depend.classid = 'pg_catalog.pg_rewrite'::regclass
-       AND depend.objid = rule.oid
-       AND depend.refclassid = 'pg_catalog.pg_class'::regclass
-      JOIN pg_catalog.pg_class AS read_class ON read_class.oid = depend.refobjid
-      JOIN pg_catalog.pg_namespace AS read_schema ON read_schema.oid = read_class.relnamespace
-     WHERE read_class.relnamespace <> view_class.relnamespace
-       AND read_schema.nspname NOT LIKE 'pg\\_%'
-       AND read_schema.nspname <> 'information_schema'
-"""
-
-SHARED_SEQUENCES = """
-    SELECT class.oid::regclass::text, sequence.oid::regclass::text
-      FROM pg_catalog.pg_attrdef AS def
-      JOIN pg_catalog.pg_class AS class ON class.oid = def.adrelid
-      JOIN pg_catalog.pg_depend AS depend
-        ON depend.classid = 'pg_catalog.pg_attrdef'::regclass
-       AND depend.objid = def.oid
-      JOIN pg_catalog.pg_class AS sequence ON sequence.oid = depend.refobjid
-     WHERE sequence.relkind = 'S'
-       AND sequence.relnamespace <> class.relnamespace
-"""
-
-DEFINER_FUNCTIONS = """
-    SELECT proc.oid::regprocedure::text
-      FROM pg_catalog.pg_proc AS proc
-      JOIN pg_catalog.pg_namespace AS namespace ON namespace.oid = proc.pronamespace
-     WHERE proc.prosecdef
-       AND namespace.nspname NOT LIKE 'pg\\_%%'
-       AND namespace.nspname <> 'information_schema'
-       AND has_function_privilege(%(role)s, proc.oid, 'EXECUTE')
-       AND has_schema_privilege(%(role)s, namespace.oid, 'USAGE')
-"""
-
 
 def _server(leaks: Stage) -> Server:
     """Return the owner's connection; the catalogue is open to everybody."""
@@ -107,12 +68,12 @@ def _check_foreign_keys(leaks: Stage) -> None:
 
 
 def _check_views(leaks: Stage) -> None:
-    if rows := _server(leaks).execute(READING_ACROSS).fetchall():
+    if rows := _server(leaks).execute(catalogue.READING_ACROSS).fetchall():
         _leaked_list("Views read from another schema", rows)
 
 
 def _check_sequences(leaks: Stage) -> None:
-    if rows := _server(leaks).execute(SHARED_SEQUENCES).fetchall():
+    if rows := _server(leaks).execute(catalogue.SHARED_SEQUENCES).fetchall():
         _leaked_list("Tables count with a sequence of another schema", rows)
 
 
@@ -124,7 +85,7 @@ def _check_paths(leaks: Stage) -> None:
 def _check_definers(leaks: Stage) -> None:
     """A function that runs as the owner of all schemas reads them all, for any tenant."""
     role = schemas.role_for(connection, leaks.oak.schema_name)
-    if rows := _server(leaks).execute(DEFINER_FUNCTIONS, {"role": role}).fetchall():
+    if rows := _server(leaks).execute(catalogue.DEFINER_FUNCTIONS, {"role": role}).fetchall():
         _leaked_list(f"{role!r} may execute SECURITY DEFINER functions", rows)
 
 
