@@ -12,6 +12,8 @@ from typing import Any
 
 from django_tenants.postgresql_backend.base import DatabaseWrapper
 
+from tenancy import context
+
 _Creation: Any = DatabaseWrapper.creation_class
 
 
@@ -23,4 +25,6 @@ class DatabaseCreation(_Creation):  # type: ignore[misc]  # the project's ORIGIN
     def create_test_db(self, *args: Any, **kwargs: Any) -> Any:
         for prepare in before_tests:
             prepare()
-        return super().create_test_db(*args, **kwargs)
+        # Django calls migrate and createcachetable here, and they are the platform's.
+        with context.override(context.PLATFORM):
+            return super().create_test_db(*args, **kwargs)

@@ -23,6 +23,13 @@ with tenant_context(client):
     Order.objects.create(title="The first")
 """
 
+TEMPLATED = """
+from shop.settings import *
+
+TENANT_CREATION_FAKES_MIGRATIONS = True
+TENANT_BASE_SCHEMA = "north"
+"""
+
 
 @pytest.fixture
 def pooled_shop(adopted_shop: Shop) -> Iterator[Shop]:
@@ -43,19 +50,19 @@ class TestAdoptRoles:
         said = adopted_shop.said["dry run"]
 
         assert "South-2  make its role; hand over 10 tables; grant" in said
-        assert "2 tenants, 0 of them done" in said
+        assert "Tenants: 2, done: 0." in said
         assert "Nothing was changed" in said
         assert adopted_shop.said["roles after it"] == f"{adopted_shop.database}_{FORMER}"
 
     def test_ends_with_a_trial_and_the_next_step(self, adopted_shop: Shop) -> None:
         said = adopted_shop.said["apply"]
 
-        assert "Each of 2 roles reads its own schema and not its neighbour's" in said
+        assert "each tenant's role reads its own schema and not its neighbour's" in said
         assert f"{adopted_shop.database}_app" in said
         assert f"{adopted_shop.database}_{FORMER} still has all rights" in said
 
     def test_finds_nothing_left_to_do(self, adopted_shop: Shop) -> None:
-        found = re.search(r"(\d+) tenants, (\d+) of them done", adopted_shop.manage("adopt_roles"))
+        found = re.search(r"Tenants: (\d+), done: (\d+)", adopted_shop.manage("adopt_roles"))
 
         assert found is not None
         assert found[1] == found[2]
@@ -187,6 +194,21 @@ class TestNewTenants:
         assert _readers(adopted_shop, "twin") == [f"{adopted_shop.database}_twin"]
         answers = adopted_shop.ask("twin.localhost/orders/")
         assert answers["twin.localhost/orders/"][1]["orders"] == ["Order of north"]
+
+    def test_are_made_from_a_template(self, adopted_shop: Shop) -> None:
+        """
+        TENANT_CREATION_FAKES_MIGRATIONS clones, and the template's role is not let in.
+        """
+        (adopted_shop.folder / "shop" / "templated.py").write_text(TEMPLATED)
+        adopted_shop.manage(
+            *("shell", "--platform", "-c", SAVE.format(schema="copy")), settings="shop.templated"
+        )
+
+        assert _readers(adopted_shop, "copy") == [f"{adopted_shop.database}_copy"]
+        assert adopted_shop.query('SELECT title FROM "copy".orders_order ORDER BY 1') == [
+            "Order of north",
+            "The first",
+        ]
 
     def test_keep_their_role_when_they_are_renamed(self, adopted_shop: Shop) -> None:
         adopted_shop.manage("shell", "--platform", "-c", SAVE.format(schema="before"))

@@ -10,8 +10,10 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from django.core.cache import caches
 from django.core.management import call_command, get_commands
 from django.core.management.base import CommandError
 from django.db import connections
@@ -71,6 +73,7 @@ FOR_SOMEBODY = {
     "clearsessions",
     "collectstatic_schemas",
     "create_domain",
+    "createcachetable",
     "create_tenant_superuser",
     "createsuperuser",
     "delete_domain",
@@ -278,6 +281,20 @@ class TestFixtures:
         with context.override(target.as_active()):
             call_command("loaddata", tmp_path / "users.json", stdout=io.StringIO())
             assert User.objects.get().username == "doctor"
+
+    def test_make_a_table_for_the_cache(self, committed: None, settings: Any) -> None:
+        """
+        Where the application may write; at its own address nothing was made, and nothing said.
+        """
+        backend = "django.core.cache.backends.db.DatabaseCache"
+        settings.CACHES = {"default": {"BACKEND": backend, "LOCATION": "answers"}}
+        with context.override(context.PLATFORM), connections["ddl"].cursor() as owner:
+            call_command("createcachetable")
+            try:
+                caches["default"].set("question", "answer")
+                assert caches["default"].get("question") == "answer"
+            finally:
+                owner.execute("DROP TABLE answers")
 
     @pytest.mark.parametrize("command", ["dumpdata", "loaddata", "remove_stale_contenttypes"])
     def test_at_another_address_are_refused(self, elm: Organization, command: str) -> None:

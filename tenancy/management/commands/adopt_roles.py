@@ -81,7 +81,7 @@ class Command(BaseCommand):
         for step in found.steps:
             write(f"  {step.schema:{width}}  {step}")
         done = sum(step.is_done for step in found.tenants)
-        write(f"{len(found.tenants)} tenants, {done} of them done.")
+        write(f"Tenants: {len(found.tenants)}, done: {done}.")
         for warning in found.warnings:
             write(self.style.WARNING(f"Mind: {warning}"))
         for problem in found.problems:
@@ -97,10 +97,10 @@ class Command(BaseCommand):
         failures = list(verify.list_failures(server, found, superuser_url))
         if failures:
             raise CommandError("It is done, and not as it should be:\n  " + "\n  ".join(failures))
-        count = len(found.tenants)
         self.stdout.write(
             self.style.SUCCESS(
-                f"\nDone. Each of {count} roles reads its own schema and not its neighbour's."
+                "\nDone. Tried as the application logs in: each tenant's role reads its own schema "
+                "and not its neighbour's."
             )
         )
         self.stdout.write(self._next_step(found))
