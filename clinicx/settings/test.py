@@ -13,7 +13,7 @@ DATABASES = databases(
     app_url=env.required("DATABASE_URL"), ddl_url=env.required("DATABASE_DDL_URL")
 )
 CACHES = caches(redis_url=env.required("REDIS_URL"))
-CELERY_BROKER_URL = env.required("REDIS_URL")
+CELERY_BROKER_URL = env.required("TEST_BROKER_URL")
 
 # PBKDF2 is slow on purpose, and the tests sign in hundreds of times.
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
