@@ -136,16 +136,18 @@ class Stage:
         return [mark for mark in self.marks(model) if mark in text]
 
     @contextmanager
-    def unchanged(self, model: type[models.Model]) -> Iterator[None]:
-        """Fail when the block leaves Elm's rows of `model` other than they were."""
-        before = self.fingerprint([model])
+    def unchanged(self, model: type[models.Model], *, at: str = "elm") -> Iterator[None]:
+        """Fail when the block leaves somebody's rows of `model` other than they were."""
+        before = self.fingerprint([model], at=at)
         yield
-        if self.fingerprint([model]) != before:
-            leaked(f"Elm's rows of {model._meta.label} were changed by somebody else.")
+        if self.fingerprint([model], at=at) != before:
+            leaked(f"{model._meta.label}: rows at {at} were changed with another's.")
 
-    def fingerprint(self, wanted: Iterable[type[models.Model]]) -> Mapping[str, Any]:
-        """Return every row that Elm has of the models, to be compared with later."""
-        with context.override(self.target("elm"), in_transaction=True):
+    def fingerprint(
+        self, wanted: Iterable[type[models.Model]], *, at: str = "elm"
+    ) -> Mapping[str, Any]:
+        """Return every row that somebody has of the models, to be compared with later."""
+        with context.override(self.target(at), in_transaction=True):
             return snapshot(wanted)
 
     @property
