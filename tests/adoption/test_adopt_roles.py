@@ -25,8 +25,8 @@ OLD_TENANT = """
     CREATE SCHEMA {schema} AUTHORIZATION {former};
     CREATE TABLE {schema}.django_migrations (id int);
     ALTER TABLE {schema}.django_migrations OWNER TO {former};
-    INSERT INTO customers_client (schema_name, name, paid_until, on_trial, created_on)
-    VALUES ({literal}, {literal}, '2030-01-01', false, '2020-01-01')
+    INSERT INTO customers_client (schema_name, name, paid_until, type, on_trial, created_on)
+    VALUES ({literal}, {literal}, '2030-01-01', 'shop', false, '2020-01-01')
 """
 
 
@@ -94,6 +94,22 @@ class TestContinuing:
             said = adopted_shop.manage("adopt_roles", "--apply")
             assert "reads its own schema and not its neighbour's" in said
             assert _roles_of(adopted_shop, schemas) == sorted(schemas)
+
+    def test_says_which_schema_somebody_holds(self, adopted_shop: Shop) -> None:
+        """
+        And waits no longer, as whoever asks for the table next waits behind it.
+        """
+        with old_tenants(adopted_shop, "held"), adopted_shop.superuser() as somebody:
+            with somebody.transaction():
+                somebody.execute("LOCK TABLE held.django_migrations")
+                said = adopted_shop.manage("adopt_roles", "--apply", fails=True)
+
+            assert "Schema 'held': canceling statement due to lock timeout" in said
+            assert "run the same command again" in said
+            assert _roles_of(adopted_shop, ["held"]) == []
+
+            adopted_shop.manage("adopt_roles", "--apply")
+            assert _roles_of(adopted_shop, ["held"]) == ["held"]
 
 
 class TestRefusing:
