@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.adoption.howto import Shop
+from tests.fixtures import servers
 
 ROLES = "SELECT rolname FROM pg_catalog.pg_roles WHERE starts_with(rolname, %s || '_') ORDER BY 1"
 
@@ -22,14 +23,27 @@ def stock_shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     shop.drop()
 
 
+@pytest.fixture(scope="module")
+def shop_with(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str, str], Shop]]:
+    """A function that makes shops with more settings, and follows the page until the roles."""
+    made: list[Shop] = []
+
+    def make(name: str, more_settings: str) -> Shop:
+        folder = tmp_path_factory.mktemp(name)
+        stock = Shop(folder / "stock", database=f"{servers.database_name()}_{name}")
+        made.append(stock)
+        stock.make(more_settings)
+        return _changed(stock)
+
+    yield make
+    for stock in made:
+        stock.drop()
+
+
 @pytest.fixture(scope="package")
 def changed_shop(stock_shop: Shop) -> Shop:
     """The same database, and the project as the page changes it; its roles are not made yet."""
-    folder: Path = stock_shop.folder.parent / "changed"
-    shutil.copytree(stock_shop.folder, folder)
-    shop = Shop(folder, database=stock_shop.database)
-    shop.follow_page()
-    return shop
+    return _changed(stock_shop)
 
 
 @pytest.fixture(scope="package")
@@ -40,4 +54,12 @@ def adopted_shop(changed_shop: Shop) -> Shop:
     shop.said["dry run"] = shop.manage("adopt_roles")
     shop.said["roles after it"] = " ".join(shop.query(ROLES, shop.database))
     shop.said["apply"] = shop.manage("adopt_roles", "--apply")
+    return shop
+
+
+def _changed(stock: Shop) -> Shop:
+    folder: Path = stock.folder.parent / "changed"
+    shutil.copytree(stock.folder, folder)
+    shop = Shop(folder, database=stock.database)
+    shop.follow_page()
     return shop

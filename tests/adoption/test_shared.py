@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
+from collections.abc import Callable
 
 import pytest
 
 from tests.adoption.howto import Shop
 from tests.adoption.test_howto import SAVE
-from tests.fixtures import servers
 
 pytestmark = pytest.mark.slow
 
@@ -25,18 +23,9 @@ INSTALLED_APPS = [*SHARED_APPS, *TENANT_APPS]
 
 
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+def shop(shop_with: Callable[[str, str], Shop]) -> Shop:
     """Followed to the end of the settings, without a switch and without roles."""
-    stock = Shop(
-        tmp_path_factory.mktemp("shared") / "stock", database=f"{servers.database_name()}_all"
-    )
-    stock.make(ALONE)
-    folder = stock.folder.parent / "changed"
-    shutil.copytree(stock.folder, folder)
-    changed = Shop(folder, database=stock.database)
-    changed.follow_page()
-    yield changed
-    stock.drop()
+    return shop_with("all", ALONE)
 
 
 @pytest.fixture(scope="module")

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
+from collections.abc import Callable
 
 import pytest
 
 from tests.adoption.howto import Shop
-from tests.fixtures import servers
 
 pytestmark = pytest.mark.slow
 
@@ -34,18 +32,10 @@ WITH_ORDERS = "SELECT schemaname::text FROM pg_tables WHERE tablename = 'orders_
 
 
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
-    stock = Shop(
-        tmp_path_factory.mktemp("types") / "stock", database=f"{servers.database_name()}_types"
-    )
-    stock.make(TYPES)
-    folder = stock.folder.parent / "changed"
-    shutil.copytree(stock.folder, folder)
-    changed = Shop(folder, database=stock.database)
-    changed.follow_page()
-    changed.manage("adopt_roles", "--apply")
-    yield changed
-    stock.drop()
+def shop(shop_with: Callable[[str, str], Shop]) -> Shop:
+    shop = shop_with("types", TYPES)
+    shop.manage("adopt_roles", "--apply")
+    return shop
 
 
 class TestTypes:
