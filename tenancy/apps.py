@@ -13,6 +13,7 @@ class TenancyConfig(AppConfig):
     def ready(self) -> None:
         from tenancy import checks, contenttypes, ownership, permissions, sites, tenants
         from tenancy.adoption import stock
+        from tenancy.management import unapplied
 
         checks.register()
         contenttypes.key_by_tenant()
@@ -23,3 +24,4 @@ class TenancyConfig(AppConfig):
         ownership.install()
         tenants.connect_signals()
         stock.install()
+        unapplied.install()

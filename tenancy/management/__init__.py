@@ -53,8 +53,8 @@ def _what_to_type(argv: Sequence[str]) -> str:
             for whom in ("SLUG", "--platform")
         )
     return (
-        f"Nobody is active, and {command!r} needs to know for whom it works. Nothing was done "
-        f"in the database.\n"
+        f"Nobody is active, and {command!r} needs to know for whom it works. The statement that "
+        f"asked was not sent.\n"
         f"For a tenant, type:  {tenants.rstrip()}\n"
         f"For none of them:    {platforms.rstrip()}\n"
         f"(--traceback shows where it was asked.)"

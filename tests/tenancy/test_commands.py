@@ -16,6 +16,7 @@ import pytest
 from django.core.cache import caches
 from django.core.management import call_command, get_commands
 from django.core.management.base import CommandError
+from django.core.management.commands.runserver import Command as RunserverCommand
 from django.db import connections
 
 from apps.accounts.models import User
@@ -23,6 +24,7 @@ from tenancy import context
 from tenancy.errors import NoActiveTenant
 from tenancy.management import execute_from_command_line
 from tenancy.models import Organization
+from tenancy.rollout import plan
 from tests.fixtures.pgbouncer import PgBouncer
 
 ROOT = Path(__file__).parent.parent.parent
@@ -420,3 +422,49 @@ class TestDbshell:
         monkeypatch.delenv("PGOPTIONS")
         psql("--tenant", "elm")
         assert "PGOPTIONS" not in os.environ
+
+
+class TestRunserver:
+    """Django's own asks the schema of whoever is active, and at start nobody is."""
+
+    @pytest.fixture
+    def warn(self, committed: None) -> Callable[[], str]:
+        """A function that returns what it says of migrations."""
+
+        def warn() -> str:
+            said = io.StringIO()
+            with context.override(None):
+                RunserverCommand(stdout=said).check_migrations()
+            return said.getvalue()
+
+        return warn
+
+    def test_has_nothing_to_say_when_all_is_applied(
+        self, elm: Organization, warn: Callable[[], str]
+    ) -> None:
+        assert warn() == ""
+
+    def test_names_the_schemas_that_are_behind(
+        self, elm: Organization, scratch: Callable[[str], Organization], warn: Callable[[], str]
+    ) -> None:
+        with context.override(scratch("ash").as_active()), connections["ddl"].cursor() as cursor:
+            cursor.execute("DELETE FROM django_migrations WHERE app = 'chart'")
+
+        assert "1 of the schemas lack migrations of the code: tenant_ash.\n" in warn()
+        assert "Type: manage.py migrate_schemas" in warn()
+
+    def test_asks_nobody_for_tenants_while_the_public_schema_is_behind(
+        self, warn: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        known = [*plan.list_known(), ("tenancy", "9999_tomorrow")]
+        monkeypatch.setattr(plan, "list_known", lambda: known)
+
+        assert "1 of the schemas lack migrations of the code: public.\n" in warn()
+
+    def test_says_nothing_where_there_is_no_owners_address(
+        self, warn: Callable[[], str], settings: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(plan, "list_known", lambda: [("tenancy", "9999_tomorrow")])
+        settings.TENANCY_DDL_DATABASE = "nowhere"
+
+        assert warn() == ""
