@@ -149,7 +149,7 @@ class TenantStorage(Storage):
         try:
             root = os.path.realpath(self._backend.path(context.require_owner()))
             place = os.path.realpath(self._backend.path(found))
-        except NotImplementedError:  # not in a file system
+        except NotImplementedError:  # a bucket has no paths, and so no links that lead out
             return found
         if not place.startswith(f"{root}{os.sep}"):
             raise SuspiciousFileOperation("A link leads out of the tenant's files.")

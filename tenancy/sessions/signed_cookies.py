@@ -33,7 +33,7 @@ class SessionStore(OwnedSession, signed_cookies.SessionStore):  # type: ignore[m
                 max_age=self.get_session_cookie_age(),
                 salt=self._salt,
             )
-        except Exception:  # noqa: BLE001  # as in Django: a serializer raises what it likes
+        except Exception:  # noqa: BLE001  # a cookie is a stranger's text; whatever is wrong with it, it is no session
             # Nobody's, so that the middleware deletes the cookie here and signs no new one.
             self._session_key = None
             return {}

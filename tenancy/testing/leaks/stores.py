@@ -204,8 +204,7 @@ def _look(storage: Storage, file: str, way: str, leaks: Stage) -> str:
     if way == "open":
         return _read(storage, file).replace(OAKS, "")
     if way == "listdir":
-        with suppress(FileNotFoundError, NotImplementedError):
-            return file if file.rpartition("/")[2] in storage.listdir(KEY)[1] else ""
+        return _find_listed(storage, file)
     if way == "url":
         return _compare_urls(storage, file, leaks)
     if way == "others":
@@ -215,6 +214,17 @@ def _look(storage: Storage, file: str, way: str, leaks: Stage) -> str:
     if way == "delete":
         _remove(storage, file)
     return ""
+
+
+def _find_listed(storage: Storage, file: str) -> str:
+    """Return Elm's file if it is in the list of its directory."""
+    try:
+        _, names = storage.listdir(KEY)
+    except FileNotFoundError:
+        return ""
+    except NotImplementedError as error:
+        raise NotCovered(f"{type(storage).__name__} lists no directories.") from error
+    return file if file.rpartition("/")[2] in names else ""
 
 
 def _find_elsewhere(storage: Storage, file: str, leaks: Stage) -> str:
