@@ -39,6 +39,9 @@ class Settings:
     POOLER_MODES: Mapping[str, str] = {}
     CONN_MAX_TENANTS: int | None = 300
     CELERY_APP: str = ""
+    GRACE: timedelta = timedelta(days=30)
+    SLUG_RETIREMENT: timedelta = timedelta(days=365)
+    WARM_POOL: int = 0
 
     def __getattribute__(self, name: str) -> Any:
         default = super().__getattribute__(name)

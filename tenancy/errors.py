@@ -8,16 +8,19 @@ Errors raised across module boundaries.
     |__TenantChangedInTransaction
     |__TenantContextChanged
     |__TenantNotFound
-    |__TenantSuspended
+    |__TenantUnavailable
+    |__TenantGone
     |__TenantMismatch
     |__InvalidToken
     |__RateLimited
     |__UnableToLock
     |__InvalidName
     |__NameTaken
+    |__InvalidTransition
     |__UnableToProvision
     |__UnableToAdopt
     |__UnableToMigrate
+    |__RunInProgress
     |__TaskRejected
 """
 
@@ -52,12 +55,17 @@ class TenantNotFound(TenancyError):
     """No organization answers to this slug or host."""
 
 
-class TenantSuspended(TenancyError):
+class TenantUnavailable(TenancyError):
     """The tenant is there and is not to be worked for now; nothing was done."""
 
-    def __init__(self, message: str, *, reason: str = "") -> None:
+    def __init__(self, message: str, *, state: str = "", reason: str = "") -> None:
         super().__init__(message)
+        self.state = state
         self.reason = reason
+
+
+class TenantGone(TenancyError):
+    """The tenant was deleted, or is being deleted, and does not come back; nothing was done."""
 
 
 class TenantMismatch(TenancyError):
@@ -88,6 +96,10 @@ class NameTaken(TenancyError):
     """The slug, host, schema or role exists already; nothing was changed."""
 
 
+class InvalidTransition(TenancyError):
+    """A tenant's state, or a hold on it, does not allow what was asked for; nothing was changed."""
+
+
 class UnableToProvision(TenancyError):
     """A tenant could not be brought into service or out of it; everything is as it was before."""
 
@@ -98,6 +110,10 @@ class UnableToAdopt(TenancyError):
 
 class UnableToMigrate(TenancyError):
     """A schema could not be migrated; migrations that it had finished before remain."""
+
+
+class RunInProgress(TenancyError):
+    """Somebody else is migrating the fleet; nothing was done."""
 
 
 class TaskRejected(TenancyError):

@@ -23,7 +23,13 @@ from django_tenants.utils import (
 from tenancy import context, resolvers, tenants
 from tenancy.conf import settings
 from tenancy.context import Target
-from tenancy.errors import InvalidToken, TenantMismatch, TenantNotFound, TenantSuspended
+from tenancy.errors import (
+    InvalidToken,
+    TenantGone,
+    TenantMismatch,
+    TenantNotFound,
+    TenantUnavailable,
+)
 from tenancy.tenants import Tenant
 
 
@@ -38,7 +44,7 @@ class TenantMiddleware:
     Work for the tenant whose request it is while the request is answered.
 
     The base domain works for the platform, with the URLs of PUBLIC_SCHEMA_URLCONF. An
-    unknown host is a 404 before anything else runs; a suspended tenant, a request that
+    unknown host is a 404 before anything else runs; a tenant that is not served, a request that
     names two and a token that is not this tenant's get TENANCY_REFUSAL_VIEW. A streaming
     response goes on working for the same tenant, one step at a time, until it is sent or
     dropped.
@@ -100,7 +106,7 @@ def _resolve(request: TenantRequest) -> Target | HttpResponseBase:
             tenants.check_served(request.tenant)
     except TenantNotFound as error:
         raise Http404 from error
-    except (TenantSuspended, TenantMismatch, InvalidToken) as error:
+    except (TenantUnavailable, TenantGone, TenantMismatch, InvalidToken) as error:
         refuse = import_string(settings.REFUSAL_VIEW)
         return cast("HttpResponseBase", refuse(request, error))
 

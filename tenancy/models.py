@@ -11,12 +11,15 @@ from uuid import uuid4
 
 from django.core.exceptions import ValidationError
 from django.db import models, router, transaction
+from django.utils import timezone
 from django_tenants.models import DomainMixin, TenantMixin
 
 from tenancy import context, names
 from tenancy.conf import settings
 from tenancy.context import ActiveTenant
 from tenancy.errors import InvalidName
+from tenancy.ledger import MigrationRun, MigrationRunEntry  # noqa: F401  # here Django finds it
+from tenancy.references import ReferenceSchema, WarmSchema  # noqa: F401  # likewise
 from tenancy.rejections import RejectedTask  # noqa: F401  # here Django finds it
 
 _entered: ContextVar[tuple[AbstractContextManager[None], ...]] = ContextVar(
@@ -39,10 +42,30 @@ def validate_host(host: str) -> None:
 
 
 class State(models.TextChoices):
-    """Whether a tenant is served."""
+    """
+    Where a tenant is on its way; `tenancy.lifecycle` has the edges.
 
+    A hold is no state: it forbids that anything is deleted, whatever the state is.
+    """
+
+    REQUESTED = "requested"
+    PROVISIONING = "provisioning"
     ACTIVE = "active"
     SUSPENDED = "suspended"
+    MAINTENANCE = "maintenance"
+    OFFBOARDING = "offboarding"
+    DELETING = "deleting"
+    DELETED = "deleted"
+
+
+# It is asked for, and nothing of it is there yet.
+STATES_TO_COME = (State.REQUESTED, State.PROVISIONING)
+# Its schema is whole, whether or not it is served.
+STATES_WITH_SCHEMA = (State.ACTIVE, State.SUSPENDED, State.MAINTENANCE, State.OFFBOARDING)
+# It is closed for the time being, and says so.
+STATES_UNAVAILABLE = (State.SUSPENDED, State.MAINTENANCE, State.OFFBOARDING)
+# What is left of it is its name, which nobody else gets.
+STATES_GONE = (State.DELETING, State.DELETED)
 
 
 class AbstractOrganization(TenantMixin):  # type: ignore[misc]  # untyped
@@ -81,6 +104,19 @@ class AbstractOrganization(TenantMixin):  # type: ignore[misc]  # untyped
         editable=False,
         help_text="Why it is not served, for those who ask for its pages.",
     )
+    state_changed_at = models.DateTimeField(null=True, editable=False)
+    delete_after = models.DateTimeField(
+        null=True, editable=False, help_text="When the grace of an offboarding ends."
+    )
+    is_on_hold = models.BooleanField(
+        default=False,
+        db_default=False,
+        editable=False,
+        help_text="Nothing of it may be deleted, whatever its state.",
+    )
+    hold_reason = models.CharField(
+        max_length=200, blank=True, default="", db_default="", editable=False
+    )
 
     class Meta:
         abstract = True
@@ -112,9 +148,9 @@ class AbstractOrganization(TenantMixin):  # type: ignore[misc]  # untyped
         return f"{self.slug}.{settings.BASE_DOMAIN}"
 
     @property
-    def is_suspended(self) -> bool:
-        """Whether its requests and tasks are turned away."""
-        return bool(self.state == State.SUSPENDED)
+    def has_schema(self) -> bool:
+        """Whether its schema is there and whole, served or not."""
+        return self.state in STATES_WITH_SCHEMA
 
     # django-tenants keeps the outer tenant of `with organization:` in a list that all
     # threads share, and gives one thread the other's tenant back.
@@ -135,6 +171,25 @@ class Organization(AbstractOrganization):
 
     class Meta(AbstractOrganization.Meta):
         swappable = "TENANT_MODEL"
+
+
+class RetiredSlug(models.Model):
+    """
+    A slug that an organization had before it was renamed.
+
+    Links, cookies and tokens still name it: nobody gets it for TENANCY_SLUG_RETIREMENT, but
+    the organization itself may have it back.
+    """
+
+    slug = models.CharField(max_length=41, primary_key=True)
+    organization = models.CharField(max_length=64, help_text="Its id.")
+    retired_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["-retired_at"]
+
+    def __str__(self) -> str:
+        return self.slug
 
 
 class Domain(DomainMixin):  # type: ignore[misc]  # untyped

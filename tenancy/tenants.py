@@ -26,7 +26,14 @@ from django_tenants.utils import (
 from tenancy import context, process_cache
 from tenancy.conf import settings
 from tenancy.context import ActiveTenant, Target
-from tenancy.errors import TenantNotFound, TenantSuspended
+from tenancy.errors import TenantGone, TenantNotFound, TenantUnavailable
+from tenancy.models import (
+    STATES_GONE,
+    STATES_TO_COME,
+    STATES_UNAVAILABLE,
+    STATES_WITH_SCHEMA,
+    State,
+)
 
 # A row of TENANT_MODEL, whichever that is.
 Tenant: TypeAlias = Any
@@ -60,8 +67,8 @@ def find(identity: object) -> ActiveTenant:
     """
     Return the tenant that has this primary key, for work that is no request.
 
-    Raise TenantNotFound when there is none (any more), TenantSuspended when it is not to be
-    worked for. A change elsewhere is seen after TENANCY_RESOLVER_MEMORY.
+    Raise TenantNotFound when there is none, and what `check_served` raises. A change
+    elsewhere is seen after TENANCY_RESOLVER_MEMORY.
     """
     tenant = look_up("pk", identity)
     active = as_active(tenant) if tenant is not None else None
@@ -72,12 +79,41 @@ def find(identity: object) -> ActiveTenant:
 
 
 def check_served(tenant: Tenant) -> None:
-    """Raise TenantSuspended when `tenant` is not to be worked for now."""
-    if getattr(tenant, "is_suspended", False):
-        raise TenantSuspended(
-            f"{tenant} is suspended. Type: manage.py resume_tenant {getattr(tenant, 'slug', '')}",
+    """
+    Raise what keeps `tenant` from being worked for now, if anything does.
+
+    TenantNotFound when it is not there yet, TenantUnavailable when it may come back,
+    TenantGone when it does not.
+    """
+    state = getattr(tenant, "state", State.ACTIVE)
+    slug = getattr(tenant, "slug", "")
+    if state in STATES_TO_COME:
+        raise TenantNotFound(
+            f"{tenant} is {state} and not there yet. Type: manage.py reconcile_tenants {slug}"
+        )
+    if state in STATES_UNAVAILABLE:
+        raise TenantUnavailable(
+            f"{tenant} is {_closed(state)}. Type: manage.py resume_tenant {slug}",
+            state=state,
             reason=getattr(tenant, "state_reason", ""),
         )
+    if state in STATES_GONE:
+        raise TenantGone(f"{tenant} was deleted.")
+
+
+def _closed(state: str) -> str:
+    return "in maintenance" if state == State.MAINTENANCE else str(state)
+
+
+def having_schema(*, using: str = DEFAULT_DB_ALIAS) -> models.QuerySet[Any]:
+    """
+    Return the rows of TENANT_MODEL whose schema is there and whole, served or not.
+
+    Not those that are still to be made or are being deleted, and no row of the public schema.
+    """
+    rows: models.QuerySet[Any] = get_tenant_model()._default_manager.using(using)
+    rows = rows.exclude(schema_name=get_public_schema_name())
+    return rows.filter(state__in=STATES_WITH_SCHEMA) if has_state() else rows
 
 
 def look_up(by: str, value: object) -> Tenant | None:
@@ -112,7 +148,7 @@ def not_found(name: str) -> TenantNotFound:
     """Return the error for a slug or schema that nobody has; who is like it is asked now."""
     field = "slug" if has_slug() else "schema_name"
     with context.override(context.PLATFORM, in_transaction=True):
-        rows = get_tenant_model()._default_manager.exclude(schema_name=get_public_schema_name())
+        rows = having_schema()
         known = list(rows.order_by(field).values_list(field, flat=True))
     if near := get_close_matches(name, known):
         hint = f"Did you mean {' or '.join(map(repr, near))}?"
@@ -129,8 +165,18 @@ def not_found(name: str) -> TenantNotFound:
 @cache_forever
 def has_slug() -> bool:
     """Tell whether TENANT_MODEL has a slug, as tenancy's own."""
+    return _has_field("slug")
+
+
+@cache_forever
+def has_state() -> bool:
+    """Tell whether TENANT_MODEL has a state, as tenancy's own."""
+    return _has_field("state")
+
+
+def _has_field(name: str) -> bool:
     try:
-        get_tenant_model()._meta.get_field("slug")
+        get_tenant_model()._meta.get_field(name)
     except FieldDoesNotExist:
         return False
     return True

@@ -9,7 +9,7 @@ from http import HTTPStatus
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import select_template
 
-from tenancy.errors import InvalidToken, RateLimited, TenancyError, TenantSuspended
+from tenancy.errors import InvalidToken, RateLimited, TenancyError, TenantGone, TenantUnavailable
 
 # Nobody knows when a suspension ends; whoever polls may look again in an hour.
 RETRY_AFTER_SECONDS = 60 * 60
@@ -17,8 +17,8 @@ RETRY_AFTER_SECONDS = 60 * 60
 
 def refuse(request: HttpRequest, error: TenancyError) -> HttpResponse:
     """
-    Answer 503 for a tenant that is suspended, 401 for a token, 400 for two tenants, 429 for
-    too many requests.
+    Answer 503 for a tenant that is closed for the time being, 410 for one that was deleted,
+    401 for a token, 400 for two tenants, 429 for too many requests.
 
     The page is the project's `503.html` and so on, else tenancy's own. It
     gets the `reason` of a suspension, and no request: whoever would ask that for a user or a
@@ -34,8 +34,10 @@ def refuse(request: HttpRequest, error: TenancyError) -> HttpResponse:
 
 def status_of(error: TenancyError) -> HTTPStatus:
     match error:
-        case TenantSuspended():
+        case TenantUnavailable():
             return HTTPStatus.SERVICE_UNAVAILABLE
+        case TenantGone():
+            return HTTPStatus.GONE
         case InvalidToken():
             return HTTPStatus.UNAUTHORIZED
         case RateLimited():
@@ -47,7 +49,7 @@ def status_of(error: TenancyError) -> HTTPStatus:
 def add_headers(response: HttpResponse, error: TenancyError) -> None:
     """Say when to come back (RFC 9110, 10.2.3), and what is wrong with a token (RFC 6750, 3)."""
     match error:
-        case TenantSuspended():
+        case TenantUnavailable():
             response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
         case RateLimited():
             response.headers["Retry-After"] = str(error.retry_after)

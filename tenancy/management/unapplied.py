@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from django.core.management.base import BaseCommand
 from django.db import connections
-from django_tenants.utils import get_tenant_model
 
-from tenancy import context
+from tenancy import context, tenants
 from tenancy.conf import settings
 from tenancy.names import PUBLIC_SCHEMA
 from tenancy.rollout import plan
@@ -45,6 +44,6 @@ def _list_behind() -> list[str]:
     # While the public schema lacks any, nobody can say which tenants there are.
     if plan.list_missing(connection, [PUBLIC_SCHEMA]):
         return [PUBLIC_SCHEMA]
-    rows = get_tenant_model()._default_manager.using(settings.DDL_DATABASE)
-    names = rows.exclude(schema_name=PUBLIC_SCHEMA).values_list("schema_name", flat=True)
+    rows = tenants.having_schema(using=settings.DDL_DATABASE)
+    names = rows.values_list("schema_name", flat=True)
     return list(plan.list_missing(connection, list(names)))

@@ -14,11 +14,11 @@ from typing import Any
 
 from celery.beat import BeatLazyFunc, PersistentScheduler, ScheduleEntry
 from celery.schedules import ParseException, crontab
-from django_tenants.utils import get_public_schema_name, get_tenant_model
 
 from tenancy import context, rejections, tenants
 from tenancy.context import ActiveTenant
-from tenancy.errors import TenantSuspended
+from tenancy.errors import TenantGone, TenantNotFound, TenantUnavailable
+from tenancy.models import State
 from tenancy.rejections import Reason
 from tenancy.tasks.app import FAN_OUT
 
@@ -145,7 +145,7 @@ def fan_out(
         found = list(_by_slug(slugs, task=task))
     else:
         rows = list(_rows(after))
-        found = [row for row in rows if not getattr(row, "is_suspended", False)]
+        found = [row for row in rows if getattr(row, "state", State.ACTIVE) == State.ACTIVE]
     for tenant in map(tenants.as_active, found):
         with context.override(tenant):
             self.app.send_task(task, args, kwargs, **options)
@@ -156,7 +156,7 @@ def fan_out(
 
 def _rows(after: str | None) -> Any:
     """Return the next chunk of tenants, in the order of their keys."""
-    rows = get_tenant_model()._default_manager.exclude(schema_name=get_public_schema_name())
+    rows = tenants.having_schema()
     if after is not None:
         rows = rows.filter(pk__gt=after)
     return rows.order_by("pk")[:CHUNK]
@@ -175,7 +175,7 @@ def _by_slug(slugs: list[str], *, task: str) -> Iterator[Any]:
             continue
         try:
             tenants.check_served(tenant)
-        except TenantSuspended:
+        except (TenantUnavailable, TenantGone, TenantNotFound):
             continue
         yield tenant
 

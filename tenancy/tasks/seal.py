@@ -18,7 +18,13 @@ from django.core import signing
 
 from tenancy import context, tenants
 from tenancy.context import ActiveTenant, Target
-from tenancy.errors import NoActiveTenant, TaskRejected, TenantNotFound, TenantSuspended
+from tenancy.errors import (
+    NoActiveTenant,
+    TaskRejected,
+    TenantGone,
+    TenantNotFound,
+    TenantUnavailable,
+)
 from tenancy.rejections import Reason
 
 TENANT = "tenancy_tenant"
@@ -70,9 +76,9 @@ def find(owner: str) -> Target:
         return context.PLATFORM
     try:
         return tenants.find(owner)
-    except TenantNotFound as error:
+    except (TenantNotFound, TenantGone) as error:
         raise TaskRejected(str(error), reason=Reason.UNKNOWN_TENANT, tenant=owner) from error
-    except TenantSuspended as error:
+    except TenantUnavailable as error:
         raise TaskRejected(str(error), reason=Reason.SUSPENDED, tenant=owner) from error
 
 

@@ -12,7 +12,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from tenancy import provisioning, tenants
-from tenancy.errors import TenantNotFound, TenantSuspended
+from tenancy.errors import TenantNotFound, TenantUnavailable
 from tenancy.models import Organization
 from tenancy.testing import TenantClient
 
@@ -59,7 +59,7 @@ class TestSuspended:
 
         provisioning.suspend(ash, reason="The contract ended.")
 
-        with pytest.raises(TenantSuspended, match="resume_tenant ash") as raised:
+        with pytest.raises(TenantUnavailable, match="resume_tenant ash") as raised:
             tenants.find(ash.pk)
         assert raised.value.reason == "The contract ended."
 

@@ -8,7 +8,6 @@ from django.core.management.base import CommandError, CommandParser
 from django.db import connections
 from django.db.models import Q
 from django_tenants.management.commands import migrate_schemas
-from django_tenants.utils import get_tenant_model
 
 from tenancy import context, tenants
 from tenancy.conf import settings
@@ -59,7 +58,7 @@ class Command(migrate_schemas.MigrateSchemasCommand):  # type: ignore[misc]  # u
 
     def _tenants(self) -> list[Target]:
         with context.override(context.PLATFORM):
-            rows = get_tenant_model()._default_manager.using(settings.DDL_DATABASE)
+            rows = tenants.having_schema(using=settings.DDL_DATABASE)
             if self.schema_name and self.schema_name != PUBLIC_SCHEMA:
                 is_named = Q(schema_name=self.schema_name)
                 if tenants.has_slug():
@@ -67,8 +66,7 @@ class Command(migrate_schemas.MigrateSchemasCommand):  # type: ignore[misc]  # u
                 rows = rows.filter(is_named)
                 if not rows:
                     raise CommandError(f"No tenant has the schema {self.schema_name!r}.")
-            # A project's own model may have a row for the public schema too.
-            return [tenants.as_active(row) for row in rows if row.schema_name != PUBLIC_SCHEMA]
+            return [tenants.as_active(row) for row in rows]
 
     def _migrate(self, targets: list[Target]) -> None:
         by_schema = {executor.schema_of(target): target for target in targets}
