@@ -21,6 +21,7 @@ Errors raised across module boundaries.
     |__UnableToAdopt
     |__UnableToMigrate
     |__RunInProgress
+    |__UnableToRecord
     |__TaskRejected
 """
 
@@ -114,6 +115,10 @@ class UnableToMigrate(TenancyError):
 
 class RunInProgress(TenancyError):
     """Somebody else is migrating the fleet; nothing was done."""
+
+
+class UnableToRecord(TenancyError):
+    """The audit log did not take a record; what was to be recorded is rolled back with it."""
 
 
 class TaskRejected(TenancyError):

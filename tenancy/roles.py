@@ -7,6 +7,7 @@ Which PostgreSQL roles exist, and what may each do?
     <db>_<schema>   one for each tenant: reads and writes the tables of its schema
     <db>_ddl        owns every schema and table, makes tenants' roles
     <db>_ddl_login  LOGIN, becomes <db>_ddl: migrations, provisioning
+    <db>_audit      owns the audit log; nobody's, so that no login can change what is in it
 
 Roles belong to the whole server, hence the database's name in front of each. This
 module needs no settings: the script that makes a database runs before there are any.
@@ -16,8 +17,10 @@ from __future__ import annotations
 
 from psycopg import sql
 
+from tenancy import audit_schema
+
 # What is no tenant's: a schema of this name would have one of these for its role.
-FIXED = ("app", "platform", "tenants", "ddl", "ddl_login")
+FIXED = ("app", "platform", "tenants", "ddl", "ddl_login", "audit")
 
 APP_TIMEOUTS = {
     "statement_timeout": "30s",
@@ -76,7 +79,8 @@ def bootstrap_sql(
     *, database: str, app_password: str, ddl_password: str, prefix: str | None = None
 ) -> str:
     """
-    Return the script that makes the roles of `database` and takes from PUBLIC what it has.
+    Return the script that makes the roles of `database` and its audit log, and takes from
+    PUBLIC what it has.
 
     Their names begin with `prefix`, the database's own name unless given. To be run by a
     superuser who is connected to `database`; running it again repairs what was changed and
@@ -90,12 +94,14 @@ def bootstrap_sql(
         _role(name(prefix, "platform"), f"NOLOGIN {_NOTHING}"),
         _role(name(prefix, "tenants"), f"NOLOGIN {_NOTHING}"),
         _role(name(prefix, "ddl"), f"NOLOGIN {_NOTHING.replace('NOCREATEROLE', 'CREATEROLE')}"),
+        _role(name(prefix, "audit"), f"NOLOGIN {_NOTHING}"),
     ]
-    names = {
-        "database": sql.Identifier(database),
-        **{suffix: sql.Identifier(name(prefix, suffix)) for suffix in FIXED},
-    }
-    statements.append(sql.SQL(_DATABASE).format(**names))
+    names = {suffix: name(prefix, suffix) for suffix in FIXED}
+    identifiers = {suffix: sql.Identifier(role) for suffix, role in names.items()}
+    statements += [
+        sql.SQL(_DATABASE).format(database=sql.Identifier(database), **identifiers),
+        audit_schema.bootstrap_sql(names),
+    ]
     statements += [
         sql.SQL("ALTER ROLE {app} SET {timeout} TO {value};\n").format(
             app=sql.Identifier(app), timeout=sql.Identifier(timeout), value=sql.Literal(value)

@@ -36,6 +36,8 @@ UNBIND_SESSION = b"RESET ROLE; RESET search_path"
 
 CREATE_ROLE = "CREATE ROLE {role} NOLOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE INHERIT"
 GRANT_ROLE = "GRANT {tenants} TO {role}; GRANT {role} TO {app}"
+# Names change, this stays: it is how the audit log knows for whom a role works.
+ASSIGN = "COMMENT ON ROLE {role} IS {whose}"
 CREATE = "CREATE SCHEMA {schema}"
 GRANT = """
     GRANT USAGE ON SCHEMA {schema} TO {role};
@@ -187,6 +189,21 @@ def create(connection: BaseDatabaseWrapper, schema: str) -> None:
     with connection.cursor() as cursor:
         for statement in (CREATE_ROLE, GRANT_ROLE, CREATE, GRANT):
             cursor.execute(_compose(statement, **parts).decode())
+
+
+def assign(connection: BaseDatabaseWrapper, schema: str, tenant: object) -> None:
+    """
+    Say on the role of `schema` that it is that of the tenant whose id is `tenant`.
+
+    Without that nothing can be recorded for it in the audit log. Idempotent; a rename of the
+    role keeps it, a schema that is given to another tenant is assigned anew.
+    """
+    if compat.is_on("no_roles"):
+        return
+    whose = sql.Literal(f"tenant {tenant}")
+    with connection.cursor() as cursor:
+        statement = _compose(ASSIGN, role=role_for(connection, schema), whose=whose)
+        cursor.execute(statement.decode())
 
 
 def adopt(connection: BaseDatabaseWrapper, schema: str) -> None:

@@ -12,5 +12,4 @@ pytest_plugins = [
     "tests.fixtures.live",
     "tests.fixtures.workers",
     "tests.fixtures.leaks",
-    "tests.fixtures.migrations",
 ]

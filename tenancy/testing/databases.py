@@ -34,6 +34,14 @@ ROLES_OF_DATABASE = """
      ORDER BY rolname
 """
 
+# Whose each role is, as tenancy.schemas.assign() wrote it there.
+COMMENTS = """
+    SELECT rolname, shobj_description(oid, 'pg_authid')
+      FROM pg_catalog.pg_roles
+     WHERE rolname = ANY(%(roles)s)
+       AND shobj_description(oid, 'pg_authid') IS NOT NULL
+"""
+
 # The reference says of itself for which run it was finished.
 FINISHED_FOR = """
     SELECT shobj_description(oid, 'pg_database')
@@ -191,6 +199,8 @@ def _hand_over(server: Server, reference: str, database: str) -> None:
     heirs = {name: database + name.removeprefix(reference) for name in old}
     known = {"roles": old}
     _make_tenants_roles(server, heirs, database)
+    for name, comment in server.execute(COMMENTS, known).fetchall():
+        _run(server, schemas.ASSIGN, role=heirs[name], whose=sql.Literal(comment))
     for name, heir in heirs.items():
         _run(server, "REASSIGN OWNED BY {} TO {}", name, heir)
     for form, grantee in server.execute(GRANTS, known).fetchall():
@@ -214,6 +224,8 @@ def _make_tenants_roles(server: Server, heirs: dict[str, str], database: str) ->
     server.execute("RESET ROLE")
 
 
-def _run(server: Server, statement: str, *names: str, **named: str) -> None:
-    keywords = {key: sql.Identifier(name) for key, name in named.items()}
+def _run(server: Server, statement: str, *names: str, **named: str | sql.Literal) -> None:
+    keywords = {
+        key: sql.Identifier(part) if isinstance(part, str) else part for key, part in named.items()
+    }
     server.execute(sql.SQL(statement).format(*map(sql.Identifier, names), **keywords))

@@ -15,7 +15,7 @@ from django.urls import reverse
 from psycopg import sql
 
 from apps.accounts.models import User
-from tenancy import context, roles, router
+from tenancy import audit_schema, context, roles, router
 from tenancy.conf import settings
 from tenancy.models import Organization
 from tenancy.testing import TenantClient
@@ -34,6 +34,9 @@ STATEMENTS = {
     "TRUNCATE": "TRUNCATE {table}",
     "LOCK": "LOCK TABLE {table} IN ACCESS SHARE MODE",
 }
+
+# Of the audit log everybody reads what row-level security leaves them, and nothing else.
+EVENTS = ("audit", "event", "SELECT")
 
 COLUMN = """
     SELECT attname
@@ -107,11 +110,12 @@ class TestWhereTablesAre:
 
 
 class TestOwner:
-    def test_of_every_schema_is_the_ddl_role(
+    def test_of_every_schema_but_the_audit_log_is_the_ddl_role(
         self, clinics: Any, superuser: Server, role: Callable[[str], str]
     ):
         owners = dict(superuser.execute(catalogue.SCHEMAS).fetchall())
 
+        assert owners.pop("audit") == role("audit")
         assert owners == dict.fromkeys(owners, role("ddl"))
 
     def test_of_every_table_index_and_sequence_is_the_ddl_role(
@@ -119,7 +123,8 @@ class TestOwner:
     ):
         relations = catalogue.list_relations(superuser)
 
-        assert [each for each in relations if each.owner != role("ddl")] == []
+        owners = {(each.schema == audit_schema.SCHEMA, each.owner) for each in relations}
+        assert owners == {(False, role("ddl")), (True, role("audit"))}
         assert {each.schema for each in relations} >= {"public", *(c.schema_name for c in clinics)}
 
 
@@ -210,7 +215,7 @@ class TestRoles:
         rows = superuser.execute(catalogue.MEMBERSHIPS, {"prefix": f"{database}_"}).fetchall()
         schemas = [name for name, _ in superuser.execute(catalogue.SCHEMAS).fetchall()]
 
-        clinics_roles = {role(name) for name in schemas if name != "public"}
+        clinics_roles = {role(name) for name in schemas if name not in ("public", "audit")}
         allowed = {group for name, group in rows if name == role("app")}
         assert allowed == {role("platform"), *clinics_roles}
 
@@ -219,7 +224,7 @@ class TestRoles:
     ):
         codes = {
             suffix: sqlstate_of(bare_login.execute, f'SET ROLE "{role(suffix)}"')
-            for suffix in ("ddl", "ddl_login")
+            for suffix in ("ddl", "ddl_login", "audit")
         }
 
         assert set(codes.values()) == {INSUFFICIENT_PRIVILEGE}, codes
@@ -279,9 +284,11 @@ class TestClinicsRole:
     ):
         """
         The catalogue's word for both clinics: no privilege of any kind on anything else,
-        columns and sequences included.
+        columns and sequences included. Of the audit log each reads its own part, see
+        test_audit.py.
         """
         declared = {("public", name, "SELECT") for name in settings.READABLE_TABLES}
+        declared.add(EVENTS)
 
         for clinic in clinics:
             reached = catalogue.list_reachable(superuser, role(clinic.schema_name))
@@ -296,7 +303,9 @@ class TestClinicsRole:
     ):
         for clinic in clinics:
             rights = catalogue.list_schema_rights(superuser, role(clinic.schema_name))
-            assert rights == {("public", "USAGE"), (clinic.schema_name, "USAGE")}
+            assert rights == {
+                (schema, "USAGE") for schema in ("public", "audit", clinic.schema_name)
+            }
 
     @pytest.mark.parametrize(
         "statement",
@@ -355,8 +364,9 @@ class TestPlatformsRole:
     ):
         reached = catalogue.list_reachable(superuser, role("platform"))
 
-        assert {schema for schema, _, _ in reached} == {"public"}
-        assert catalogue.list_schema_rights(superuser, role("platform")) == {("public", "USAGE")}
+        assert {each for each in reached if each[0] != "public"} == {EVENTS}
+        rights = catalogue.list_schema_rights(superuser, role("platform"))
+        assert rights == {("public", "USAGE"), ("audit", "USAGE")}
 
 
 class TestTenantsGroup:
@@ -365,7 +375,8 @@ class TestTenantsGroup:
     ):
         reached = catalogue.list_reachable(superuser, role("tenants"))
 
-        assert reached == {("public", name, "SELECT") for name in settings.READABLE_TABLES}
+        declared = {("public", name, "SELECT") for name in settings.READABLE_TABLES}
+        assert reached == {*declared, EVENTS}
 
 
 class TestBareLogin:

@@ -175,6 +175,7 @@ SHARED_SEQUENCES = """
        AND sequence.relnamespace <> class.relnamespace
 """
 
+# Not those of an owner who reaches no other schema, as the audit log's.
 DEFINER_FUNCTIONS = """
     SELECT proc.oid::regprocedure::text
       FROM pg_catalog.pg_proc AS proc
@@ -184,6 +185,14 @@ DEFINER_FUNCTIONS = """
        AND namespace.nspname <> 'information_schema'
        AND has_function_privilege(%(role)s, proc.oid, 'EXECUTE')
        AND has_schema_privilege(%(role)s, namespace.oid, 'USAGE')
+       AND EXISTS (
+           SELECT
+             FROM pg_catalog.pg_namespace AS other
+            WHERE other.oid <> namespace.oid
+              AND other.nspname NOT LIKE 'pg\\_%%'
+              AND other.nspname <> 'information_schema'
+              AND has_schema_privilege(proc.proowner, other.oid, 'USAGE')
+       )
 """
 
 

@@ -8,16 +8,25 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, cast
 
-from django.db import DatabaseError, connection, connections, models
+from django.db import (
+    DEFAULT_DB_ALIAS,
+    DatabaseError,
+    connection,
+    connections,
+    models,
+    transaction,
+)
 from psycopg import sql
 from psycopg.pq import ExecStatus, TransactionStatus
 
-from tenancy import context, router, schemas
+from tenancy import audit, audit_schema, compat, context, router, schemas
 from tenancy.conf import settings
-from tenancy.errors import NoActiveTenant
+from tenancy.errors import NoActiveTenant, UnableToRecord
 from tenancy.testing.leaks import catalogue
 from tenancy.testing.leaks.catalogue import Server
 from tenancy.testing.leaks.stage import STAMPS, NotCovered, Stage, leaked
+
+RECORDED = "leak_kit.tried"
 
 
 def _server(leaks: Stage) -> Server:
@@ -28,8 +37,13 @@ def _server(leaks: Stage) -> Server:
 
 
 def _check_privileges(leaks: Stage) -> None:
-    """Each tenant's role reaches its own schema, and of public what is declared readable."""
+    """
+    Each tenant's role reaches its own schema, and of public what is declared readable.
+
+    Of the audit log it may read what row-level security leaves it, see _check_audit_log.
+    """
     readable = {("public", name, "SELECT") for name in settings.READABLE_TABLES}
+    readable.add((audit_schema.SCHEMA, "event", "SELECT"))
     for tenant in (leaks.elm, leaks.oak):
         role = schemas.role_for(connection, tenant.schema_name)
         reached = catalogue.list_reachable(_server(leaks), role)
@@ -59,6 +73,29 @@ def _check_application_login(leaks: Stage) -> None:
     login = schemas.role_for(connection, "app")
     if reached := catalogue.list_reachable(_server(leaks), login):
         _leaked_list(f"The login {login!r} reaches tables before anybody is active", reached)
+
+
+def _check_audit_log(leaks: Stage) -> None:
+    """One tenant's records are not another's to read, and it writes none for another."""
+    if compat.is_on("no_roles"):
+        raise NotCovered("With no_roles in TENANCY_COMPAT there is no audit log.")
+    with leaks.undone("elm"):
+        audit.record(RECORDED)
+        if _count_recorded() != 1:
+            raise NotCovered("A tenant does not see its own record.")
+        with leaks.at("oak"):
+            if _count_recorded():
+                leaked("Oak reads what the audit log says of Elm.")
+            with suppress(UnableToRecord), transaction.atomic():
+                audit.record(RECORDED, organization=leaks.elm)
+                leaked("Oak writes into Elm's part of the audit log.")
+
+
+def _count_recorded() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM audit.event WHERE action = %s", [RECORDED])
+        ((count,),) = cursor.fetchall()
+    return int(count)
 
 
 def _check_foreign_keys(leaks: Stage) -> None:
@@ -118,6 +155,7 @@ CHECKS: dict[str, Callable[[Stage], None]] = {
     "privileges": _check_privileges,
     "group": _check_group,
     "login": _check_application_login,
+    "audit log": _check_audit_log,
     "foreign keys": _check_foreign_keys,
     "views": _check_views,
     "sequences": _check_sequences,
@@ -162,10 +200,12 @@ def check_elsewhere(leaks: Stage) -> None:
     for each in relations:
         query = sql.SQL("SELECT EXISTS (SELECT FROM {} AS it WHERE strpos(it::text, {}) > 0)")
         statement = query.format(sql.Identifier(each.schema, each.name), STAMPS["elm"])
+        # The owner of all the others may not read the audit log, and the platform may.
+        is_log = each.schema == audit_schema.SCHEMA
         with (
             suppress(DatabaseError),
             leaks.at("platform"),
-            connections[settings.DDL_DATABASE].cursor() as cursor,
+            connections[DEFAULT_DB_ALIAS if is_log else settings.DDL_DATABASE].cursor() as cursor,
         ):
             cursor.execute(statement.as_string(None))
             if cursor.fetchall() == [(True,)]:

@@ -1,0 +1,189 @@
+"""
+What was done, to which tenant, and by whom?
+
+    with transaction.atomic():
+        organization.suspend()
+        audit.record("organization.suspended", organization=organization)
+
+The record is written in the transaction of the deed: both are committed, or neither is. It
+can be changed by nobody who logs in, see `tenancy.audit_schema`.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import pwd
+import socket
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, TypeAlias
+
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections
+
+from tenancy import compat
+from tenancy.errors import UnableToRecord
+
+logger = logging.getLogger("tenancy.audit")
+
+RECORD = """
+    SELECT audit.record(
+        %(action)s, %(kind)s, %(tenant)s, %(actor)s, %(outcome)s::smallint, %(ctx)s,
+        %(table)s, %(pk)s, %(patient)s, %(changed)s
+    )
+"""
+
+# Of a deed: something was executed, or one row was created, read, updated, deleted.
+KINDS = "ECRUD"
+
+# As FHIR's AuditEvent.outcome has them.
+SUCCESS = 0
+MINOR_FAILURE = 4
+SERIOUS_FAILURE = 8
+
+# PostgreSQL, appendix A
+NO_PARTITION = "23514"
+MISSING = {"3F000", "42P01", "42883"}  # the schema, the table, the function
+
+Actor: TypeAlias = str | Callable[[], str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Acting:
+    actor: Actor
+    where: Mapping[str, str] = field(default_factory=dict)
+
+
+_acting: ContextVar[_Acting | None] = ContextVar("tenancy.audit.acting", default=None)
+
+
+def record(
+    action: str,
+    *,
+    organization: Any = None,
+    kind: str = "E",
+    details: Mapping[str, Any] = {},  # never changed
+    outcome: int = SUCCESS,
+    actor: str | None = None,
+    table: str | None = None,
+    pk: object = None,
+    changed: Mapping[str, Any] | None = None,
+    using: str = DEFAULT_DB_ALIAS,
+) -> None:
+    """
+    Record that `action` was done, by `actor` or by whoever is acting.
+
+    One statement in the transaction that is open at `using`, as whoever is active there. A
+    tenant's record is its own, whatever `organization` is; the platform's is that
+    organization's, or no tenant's. Actions are spelled `organization.suspended`: what, and what
+    was done to it. `details`, `table`, `pk` and `changed` say which object and which fields:
+    **no patient's data**, operators read them.
+
+    Raise UnableToRecord, and let it roll the deed back: what cannot be recorded is not done.
+    """
+    if kind not in KINDS:
+        raise ValueError(f"kind is {kind!r}; use one of {', '.join(KINDS)}.")
+    ctx = {**_where(), **_naming(organization), **details}
+    values = {
+        "action": action,
+        "kind": kind,
+        "tenant": None if organization is None else str(organization.pk),
+        "actor": actor or current_actor(),
+        "outcome": outcome,
+        "ctx": _json(ctx),
+        "table": table,
+        "pk": None if pk is None else str(pk),
+        "patient": None,
+        "changed": None if changed is None else _json(changed),
+    }
+    if compat.is_on("no_roles"):
+        # A table that the application's login can empty is no audit log.
+        logger.info("%(action)s", values, extra={"event": values})
+        return
+    _write(values, using)
+
+
+def _write(values: Mapping[str, Any], using: str) -> None:
+    try:
+        with connections[using].cursor() as cursor:
+            cursor.execute(RECORD, values)
+    except DatabaseError as error:
+        raise UnableToRecord(
+            f"{values['action']!r} could not be recorded, and so is not done: {_why(error)}"
+        ) from error
+
+
+def _why(error: DatabaseError) -> str:
+    # Not str(error): PostgreSQL's detail has the row in it.
+    cause: Any = error.__cause__
+    sqlstate = getattr(cause, "sqlstate", None)
+    if sqlstate in MISSING:
+        return (
+            "the database has no audit log, or an older one. Run as a superuser what "
+            "tenancy.roles.bootstrap_sql() returns; on the local stack 'make run' does so."
+        )
+    if sqlstate == NO_PARTITION:
+        return "the audit log has no partition for now. Type: manage.py migrate_schemas --shared"
+    diagnosis = getattr(cause, "diag", None)
+    said = [getattr(diagnosis, part, None) for part in ("message_primary", "message_hint")]
+    return " ".join(filter(None, said)) or type(error).__name__
+
+
+@contextmanager
+def acting(actor: Actor, *, where: Mapping[str, str] | None = None) -> Iterator[None]:
+    """
+    Let what is recorded inside the block have been done by `actor`, then by who did before.
+
+    A function instead of a name is asked when something is recorded. `where` is added to the
+    details of each record.
+    """
+    token = _acting.set(_Acting(actor, where or {}))
+    try:
+        yield
+    finally:
+        _acting.reset(token)
+
+
+def current_actor() -> str:
+    """
+    Return who is acting, for the audit log.
+
+    Of a request that is its user, as `platform user 1: anna`; of a task `system: ` and its
+    name; of everything else the account and the machine that the process runs as.
+    """
+    said = _acting.get()
+    if said is None:
+        return _account()
+    return said.actor() if callable(said.actor) else said.actor
+
+
+def _where() -> Mapping[str, str]:
+    said = _acting.get()
+    return said.where if said else {}
+
+
+def _naming(organization: Any) -> Mapping[str, str]:
+    """What it is called now: later it may have another name, or be gone."""
+    if organization is None:
+        return {}
+    name = getattr(organization, "slug", "") or getattr(organization, "schema_name", "")
+    return {"organization": str(name)}
+
+
+@cache
+def _account() -> str:
+    try:
+        # Not from the environment, which is whatever somebody set.
+        account = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        account = str(os.getuid())
+    return f"{account}@{socket.gethostname()}"
+
+
+def _json(values: Mapping[str, Any]) -> str:
+    return json.dumps(dict(values), cls=DjangoJSONEncoder)
