@@ -60,7 +60,7 @@ def provision(*, slug: str, name: str, domain: str | None = None) -> Organizatio
                     domain_of(domain=host, tenant=organization).save(using=settings.DDL_DATABASE)
                 schemas.create(connection, schema)
                 schemas.assign(connection, schema, organization.pk)
-                executor.migrate(organization.as_active())
+                executor.migrate_unused(organization.as_active())
         except (DatabaseError, UnableToLock, UnableToMigrate) as error:
             raise UnableToProvision(f"{slug!r} could not be created: {_why(error)}") from error
 

@@ -12,4 +12,5 @@ pytest_plugins = [
     "tests.fixtures.live",
     "tests.fixtures.workers",
     "tests.fixtures.leaks",
+    "tests.fixtures.migrations",
 ]

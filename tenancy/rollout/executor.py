@@ -12,6 +12,7 @@ from django_tenants.signals import schema_migrated, schema_pre_migration
 from django_tenants.utils import get_tenant_base_migrate_command_class
 
 from tenancy import context, process_cache, router, schemas
+from tenancy.backend.schema import unused
 from tenancy.conf import settings
 from tenancy.context import ActiveTenant, Target
 from tenancy.errors import UnableToMigrate
@@ -20,6 +21,16 @@ from tenancy.names import PUBLIC_SCHEMA
 
 def schema_of(target: Target) -> str:
     return target.schema if isinstance(target, ActiveTenant) else PUBLIC_SCHEMA
+
+
+def migrate_unused(target: Target) -> None:
+    """
+    Migrate a schema that is new, in the open transaction, also what is not atomic elsewhere.
+
+    Raise UnableToMigrate as `migrate` does.
+    """
+    with unused():
+        migrate(target)
 
 
 def migrate(target: Target, *arguments: str, **options: Any) -> None:

@@ -31,6 +31,7 @@ ROOT = Path(__file__).parent.parent.parent
 
 # What is typed after a command's name to get as far as the database.
 ARGUMENTS = {
+    "all_tenants_command": ["--only=nobody", "clearsessions"],
     "changepassword": ["doctor"],
     "collectstatic": ["--dry-run", "--no-input"],
     "createsuperuser": ["--no-input", "--username=owner", "--email=owner@elm.example"],
@@ -89,7 +90,7 @@ FOR_SOMEBODY = {
     "sqlmigrate",
     "squashmigrations",
 }
-REFUSED = {"all_tenants_command", "clone_tenant", "create_missing_schemas", "rename_schema"}
+REFUSED = {"clone_tenant", "create_missing_schemas", "rename_schema"}
 
 Manage = Callable[..., tuple[object, str]]
 

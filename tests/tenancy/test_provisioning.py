@@ -8,12 +8,18 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connections
+from django.db import connections, transaction
 
 from apps.accounts.models import User
 from tenancy import context, provisioning, schemas
 from tenancy.context import PLATFORM
-from tenancy.errors import InvalidName, NameTaken, TenantNotFound, UnableToProvision
+from tenancy.errors import (
+    InvalidName,
+    NameTaken,
+    TenantNotFound,
+    UnableToMigrate,
+    UnableToProvision,
+)
 from tenancy.models import Domain, Organization
 from tenancy.rollout import executor
 
@@ -99,14 +105,14 @@ class TestProvision:
     def test_leaves_nothing_when_a_step_fails(
         self, committed: None, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        migrate = executor.migrate
+        migrate = executor.migrate_unused
 
         def migrate_and_fail(*arguments: Any, **options: Any) -> None:
             migrate(*arguments, **options)
             with DDL.cursor() as cursor:
                 cursor.execute("SELECT 1/0")
 
-        monkeypatch.setattr(executor, "migrate", migrate_and_fail)
+        monkeypatch.setattr(executor, "migrate_unused", migrate_and_fail)
         with pytest.raises(UnableToProvision, match="division by zero"):
             provisioning.provision(slug="cedar", name="Cedar")
 
@@ -143,6 +149,85 @@ class TestProvision:
 
         assert len(errors) == 1
         assert exists("birch") == (True, True, True)
+
+
+class TestProvisionByMigrating:
+    """What a migration may do elsewhere outside a transaction only, a new schema takes too."""
+
+    @staticmethod
+    def list_indexes(schema: str) -> set[str]:
+        with context.override(PLATFORM), DDL.cursor() as cursor:
+            cursor.execute(
+                "SELECT indexname FROM pg_catalog.pg_indexes WHERE schemaname = %s", [schema]
+            )
+            return {name for (name,) in cursor.fetchall()}
+
+    def test_makes_an_index_that_was_to_be_made_concurrently(
+        self, scratch: Any, add_migration: Any
+    ) -> None:
+        add_migration(
+            "patients",
+            """
+atomic = False
+operations = [
+    AddIndexConcurrently("patient", models.Index(fields=["family"], name="concurrent_one")),
+    migrations.RunSQL("-- by hand\\nCREATE UNIQUE INDEX CONCURRENTLY two ON patients_patient (id)"),
+]
+""",
+        )
+
+        scratch("birch")
+
+        assert {"concurrent_one", "two"} <= self.list_indexes("tenant_birch")
+
+    def test_leaves_it_refused_in_other_transactions(
+        self, elm: Organization, scratch: Any, add_migration: Any
+    ) -> None:
+        add_migration(
+            "patients",
+            """
+atomic = False
+operations = [
+    AddIndexConcurrently("patient", models.Index(fields=["family"], name="concurrent_one")),
+]
+""",
+        )
+        scratch("birch")
+
+        with (
+            context.override(elm.as_active()),
+            transaction.atomic(using="ddl"),
+            pytest.raises(UnableToMigrate, match="inside a transaction"),
+        ):
+            executor.migrate(elm.as_active())
+
+    def test_alters_a_table_to_which_rows_were_added_before(
+        self, scratch: Any, add_migration: Any
+    ) -> None:
+        """Their constraints wait for a commit, and until then PostgreSQL alters no table."""
+        add_migration(
+            "accounts",
+            """
+operations = [migrations.RunSQL(
+    "INSERT INTO auth_group (id, name) VALUES (99, 'x');"
+    "INSERT INTO accounts_user (id, username, password, first_name, last_name, email,"
+    " is_superuser, is_staff, is_active, date_joined)"
+    " VALUES (99, 'x', 'x', 'x', 'x', 'x', false, false, false, now());"
+    "INSERT INTO accounts_user_groups (user_id, group_id) VALUES (99, 99)"
+)]
+""",
+        )
+        add_migration(
+            "accounts",
+            """
+operations = [migrations.RunSQL("ALTER TABLE accounts_user_groups ADD COLUMN more text")]
+""",
+        )
+
+        birch = scratch("birch")
+
+        with context.override(birch.as_active()):
+            assert User.objects.get().groups.get().name == "x"
 
 
 class TestDelete:

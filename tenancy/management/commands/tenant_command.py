@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from argparse import REMAINDER, ArgumentParser
 from collections.abc import Sequence
-from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 from django.core.management import call_command, get_commands
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from tenancy import context
-from tenancy.management import whom
+from tenancy.management import whom, wrapped
 from tenancy.names import PUBLIC_SCHEMA
 
 MISSING = (
@@ -58,9 +57,7 @@ class Command(BaseCommand):
         if not words:
             raise CommandError(MISSING)
         command, *arguments = words
-        if command not in get_commands():
-            raise CommandError(_unknown(command))
-
+        wrapped.check(command, arguments)
         target = whom.find(name)
         with context.override(target):
             # Its own streams and not the wrappers around them, which would end each part of a line.
@@ -84,9 +81,3 @@ def _take_schema(words: Sequence[str]) -> tuple[str | None, list[str]]:
     parser.add_argument("-s", "--schema")
     found, rest = parser.parse_known_args(words)
     return found.schema, rest
-
-
-def _unknown(command: str) -> str:
-    near = get_close_matches(command, get_commands())
-    hint = f"Did you mean {' or '.join(map(repr, near))}?" if near else "manage.py help lists them."
-    return f"There is no command {command!r}. {hint}"
