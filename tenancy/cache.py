@@ -14,6 +14,7 @@ from itertools import islice
 from typing import Any
 from uuid import UUID
 
+from django.core.cache import caches
 from django.core.exceptions import ImproperlyConfigured
 from django_redis import cache as django_redis_cache
 from django_redis.client import ShardClient
@@ -50,6 +51,20 @@ def make_shared_key(key: str, key_prefix: str, version: int | str) -> str:
 
 def _root(key_prefix: str) -> str:
     return key_prefix or settings.CACHE_PREFIX
+
+
+def clear_all() -> None:
+    """
+    Empty the active tenant's cache in each of CACHES.
+
+    Of another backend than ours a tenant's part cannot be told from the others': there its
+    keys end by their timeout.
+    """
+    context.require_tenant()
+    for alias in caches.settings:
+        cache = caches[alias]
+        if isinstance(cache, RedisCache) and cache.key_func is make_key:
+            cache.clear()
 
 
 class RedisCache(django_redis_cache.RedisCache):  # type: ignore[misc]  # no types there

@@ -102,7 +102,7 @@ class InvalidTransition(TenancyError):
 
 
 class UnableToProvision(TenancyError):
-    """A tenant could not be brought into service or out of it; everything is as it was before."""
+    """A tenant could not be made, and nothing is, or not be deleted in full, and that goes on."""
 
 
 class UnableToAdopt(TenancyError):

@@ -1,5 +1,5 @@
 """
-How does a tenant come into service, and how does it leave?
+How does a tenant come into service?
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tenancy.errors import (
     UnableToMigrate,
     UnableToProvision,
 )
-from tenancy.models import Organization, State
+from tenancy.models import Organization
 from tenancy.rollout import executor
 
 UNDEFINED_TABLE = "42P01"  # PostgreSQL, appendix A
@@ -70,50 +70,8 @@ def provision(*, slug: str, name: str, domain: str | None = None) -> Organizatio
     return organization
 
 
-def suspend(organization: Organization, *, reason: str = "") -> None:
-    """
-    Turn away its requests and tasks from now on, telling those who ask `reason`.
-
-    Nothing of its data is touched. A process that found it a moment ago may serve it for
-    as long as TENANCY_RESOLVER_MEMORY.
-    """
-    _set_state(organization, State.SUSPENDED, reason)
-
-
-def resume(organization: Organization) -> None:
-    """Serve it again."""
-    _set_state(organization, State.ACTIVE, "")
-
-
-def _set_state(organization: Organization, state: State, reason: str) -> None:
-    organization.state, organization.state_reason = state, reason
-    with context.override(context.PLATFORM):
-        organization.clean_fields(exclude=["slug", "name"])
-        organization.save(update_fields=["state", "state_reason"])
-
-
-def delete(organization: Organization) -> None:
-    """
-    Delete an organization, its schema with all that is in it, and its role.
-
-    There is no way back. Raise UnableToProvision, and then nothing was deleted.
-    """
-    connection = connections[settings.DDL_DATABASE]
-    with context.override(context.PLATFORM, in_transaction=True):
-        try:
-            with transaction.atomic(using=settings.DDL_DATABASE, durable=True):
-                _lock(organization.slug)
-                schemas.drop(connection, organization.schema_name)
-                rows = get_tenant_model()._default_manager.using(settings.DDL_DATABASE)
-                rows.filter(pk=organization.pk).delete()
-        except (DatabaseError, UnableToLock) as error:
-            raise UnableToProvision(
-                f"{organization.slug!r} could not be deleted: {error}"
-            ) from error
-
-
 def _lock(slug: str) -> None:
-    """Wait until nobody else creates or deletes `slug`, however long that takes."""
+    """Wait until nobody else creates `slug`, however long that takes."""
     locks.acquire(f"slug:{slug}", timeout=None, using=settings.DDL_DATABASE)
 
 

@@ -112,6 +112,19 @@ class TenantStorage(Storage):
         found = self._find(name)
         return self._own(self._backend.get_available_name(found, max_length=_longer(max_length)))
 
+    def walk(self) -> Iterator[str]:
+        """Yield the name of every file of the active tenant."""
+        root = context.require_owner()
+        directories = [root]
+        while directories:
+            directory = directories.pop()
+            try:
+                below, files = self._backend.listdir(directory)
+            except FileNotFoundError:
+                continue
+            yield from (self._own(f"{directory}/{name}") for name in files)
+            directories += [self._check_place(f"{directory}/{name}") for name in below]
+
     def delete_all(self) -> None:
         """
         Delete every file of the active tenant; there is no way back.

@@ -229,16 +229,25 @@ def _forget(names: list[tuple[str, object]], using: str | None) -> None:
     transaction.on_commit(delete, using=using)
 
 
-def forget_tenant(sender: type[models.Model], instance: Tenant, using: str, **kwargs: Any) -> None:
-    """Signal handler: whatever was remembered of it may be wrong now."""
-    process_cache.forget(as_active(instance))
+def forget(tenant: Tenant, *, using: str) -> None:
+    """
+    Ask for it again, by each of its names, once the open transaction is committed.
+
+    For changes that send no signal. Another process goes on for TENANCY_RESOLVER_MEMORY.
+    """
+    process_cache.forget(as_active(tenant))
     domains = get_tenant_domain_model()._default_manager.using(using)
-    hosts = domains.filter(tenant_id=instance.pk).values_list("domain", flat=True)
+    hosts = domains.filter(tenant_id=tenant.pk).values_list("domain", flat=True)
     names: list[tuple[str, object]] = [("domain", host) for host in hosts]
-    names += [("pk", instance.pk), ("schema", instance.schema_name)]
-    if slug := getattr(instance, "slug", ""):
+    names += [("pk", tenant.pk), ("schema", tenant.schema_name)]
+    if slug := getattr(tenant, "slug", ""):
         names.append(("slug", slug))
     _forget(names, using)
+
+
+def forget_tenant(sender: type[models.Model], instance: Tenant, using: str, **kwargs: Any) -> None:
+    """Signal handler: whatever was remembered of it may be wrong now."""
+    forget(instance, using=using)
 
 
 def forget_domain(

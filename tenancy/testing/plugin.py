@@ -22,7 +22,7 @@ from django.core.cache import cache, caches
 from django.db import DEFAULT_DB_ALIAS, connections, transaction
 from django.test.utils import override_settings
 
-from tenancy import context, provisioning, roles, tenants
+from tenancy import context, lifecycle, provisioning, roles, tenants
 from tenancy.conf import settings
 from tenancy.context import Target
 from tenancy.errors import TenantNotFound
@@ -226,7 +226,13 @@ def scratch(committed: None) -> Iterator[Any]:
     yield provision
     for slug in slugs:
         with suppress(TenantNotFound):
-            provisioning.delete(provisioning.get_by_slug(slug))
+            _remove(provisioning.get_by_slug(slug))
+
+
+def _remove(organization: Organization) -> None:
+    lifecycle.release(organization)
+    lifecycle.delete(organization)
+    lifecycle.purge(organization)
 
 
 @pytest.fixture

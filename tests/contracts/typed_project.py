@@ -13,7 +13,7 @@ from django.core.cache import cache
 from django.http import HttpResponse
 from django.test import TestCase
 
-from tenancy import context, locks, names, provisioning, tenants
+from tenancy import context, lifecycle, locks, names, provisioning, tenants
 from tenancy.cache import make_key
 from tenancy.conf import Settings
 from tenancy.context import PLATFORM, ActiveTenant, Target
@@ -57,7 +57,7 @@ def look_after() -> None:
     reveal_type(provisioning.get_by_slug("elm"))  # Organization
     reveal_type(tenants.find(organization.pk))  # ActiveTenant
     reveal_type(names.schema_for("elm"))  # str
-    provisioning.suspend(organization, reason="The contract ended in May.")
+    lifecycle.suspend(organization, reason="The contract ended in May.")
     locks.acquire("nightly", timeout=timedelta(seconds=1))
     reveal_type(locks.try_acquire("nightly"))  # bool
     reveal_type(Organization.objects.get(slug="elm"))  # Organization

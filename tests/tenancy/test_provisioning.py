@@ -11,7 +11,7 @@ from django.core.management import CommandError, call_command
 from django.db import connections, transaction
 
 from apps.accounts.models import User
-from tenancy import context, provisioning, schemas
+from tenancy import context, lifecycle, provisioning, schemas
 from tenancy.context import PLATFORM
 from tenancy.errors import (
     InvalidName,
@@ -230,25 +230,6 @@ operations = [migrations.RunSQL("ALTER TABLE accounts_user_groups ADD COLUMN mor
             assert User.objects.get().groups.get().name == "x"
 
 
-class TestDelete:
-    def test_leaves_nothing(self, committed: None) -> None:
-        birch = provisioning.provision(slug="birch", name="Birch", domain="birch.example")
-
-        provisioning.delete(birch)
-
-        assert exists("birch") == (False, False, False)
-        with context.override(PLATFORM):
-            assert not Domain.objects.filter(domain="birch.example").exists()
-
-    def test_may_be_run_again(self, committed: None) -> None:
-        birch = provisioning.provision(slug="birch", name="Birch")
-
-        provisioning.delete(birch)
-        provisioning.delete(birch)
-
-        assert exists("birch") == (False, False, False)
-
-
 class TestGetBySlug:
     def test_names_those_that_there_are(
         self, elm: Organization, oak: Organization, committed: None
@@ -261,28 +242,12 @@ class TestCreateTenantCommand:
     def test_says_where_it_answers(self, committed: None) -> None:
         out = io.StringIO()
         call_command("create_tenant", "birch", name="Birch", domain="birch.example", stdout=out)
-        provisioning.delete(provisioning.get_by_slug("birch"))
+        birch = provisioning.get_by_slug("birch")
+        lifecycle.delete(birch)
+        lifecycle.purge(birch)
 
         assert "birch.localhost and birch.example" in out.getvalue()
 
     def test_turns_refusals_into_sentences(self, elm: Organization, committed: None) -> None:
         with pytest.raises(CommandError, match="exists already"):
             call_command("create_tenant", "elm", name="Elm")
-
-
-class TestDeleteTenantCommand:
-    def test_wants_the_slug_typed(self, scratch: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-        scratch("birch")
-        monkeypatch.setattr("builtins.input", lambda prompt: "brich")
-
-        with pytest.raises(CommandError, match="nothing was deleted"):
-            call_command("delete_tenant", "birch")
-        assert exists("birch") == (True, True, True)
-
-    def test_deletes_what_was_typed(self, committed: None, monkeypatch: pytest.MonkeyPatch) -> None:
-        provisioning.provision(slug="birch", name="Birch")
-        monkeypatch.setattr("builtins.input", lambda prompt: "birch")
-
-        call_command("delete_tenant", "birch", stdout=io.StringIO())
-
-        assert exists("birch") == (False, False, False)

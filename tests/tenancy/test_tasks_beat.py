@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from celery.schedules import crontab
 
-from tenancy import context, provisioning, tenants
+from tenancy import context, lifecycle, tenants
 from tenancy.models import Organization
 from tenancy.rejections import RejectedTask
 from tenancy.tasks import beat, testing
@@ -157,7 +157,7 @@ class TestFanOut:
         self, scheduler: Any, messages: list[Message], scratch: Any, elm: Organization
     ):
         birch = scratch("birch")
-        provisioning.suspend(birch)
+        lifecycle.suspend(birch)
         send(scheduler(tenants="all"))
 
         made = {each.tenant for each in run_all(messages)}

@@ -15,7 +15,7 @@ from django.core.cache import cache
 from django.db import transaction
 
 from apps.accounts.models import User
-from tenancy import context, provisioning, tenants
+from tenancy import context, lifecycle, tenants
 from tenancy.models import Organization
 from tenancy.rejections import RejectedTask
 from tests.fixtures import background, pgbouncer
@@ -350,7 +350,7 @@ class TestRejected:
         birch = scratch("birch")
         identity = str(birch.pk)
         queue(background.look, label, to=any_worker, as_=birch, countdown=2)
-        provisioning.delete(birch)
+        lifecycle.delete(birch)
         queue(background.look, f"{label}-next", to=any_worker, as_=elm, countdown=3)
 
         wait_for(f"{label}-next")
@@ -376,7 +376,7 @@ class TestRejected:
         birch = scratch("birch")
         after = background.errback.s(label=label)
         queue(background.look, label, to=any_worker, as_=birch, countdown=2, link_error=after)
-        provisioning.suspend(birch, reason="unpaid")
+        lifecycle.suspend(birch, reason="unpaid")
         queue(background.look, f"{label}-next", to=any_worker, as_=elm, countdown=3)
 
         wait_for(f"{label}-next")

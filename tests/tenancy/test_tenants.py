@@ -11,7 +11,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from tenancy import provisioning, tenants
+from tenancy import lifecycle, tenants
 from tenancy.errors import TenantNotFound, TenantUnavailable
 from tenancy.models import Organization
 from tenancy.testing import TenantClient
@@ -57,15 +57,15 @@ class TestSuspended:
     def test_is_not_found_for_work(self, ash: Organization) -> None:
         tenants.find(ash.pk)
 
-        provisioning.suspend(ash, reason="The contract ended.")
+        lifecycle.suspend(ash, reason="The contract ended.")
 
         with pytest.raises(TenantUnavailable, match="resume_tenant ash") as raised:
             tenants.find(ash.pk)
         assert raised.value.reason == "The contract ended."
 
     def test_is_found_again_when_resumed(self, ash: Organization) -> None:
-        provisioning.suspend(ash)
-        provisioning.resume(ash)
+        lifecycle.suspend(ash)
+        lifecycle.resume(ash)
 
         assert tenants.find(ash.pk) == ash.as_active()
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.exceptions import ValidationError
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandParser
 
-from tenancy import provisioning
+from tenancy import lifecycle
 from tenancy.conf import settings
-from tenancy.errors import TenancyError
+from tenancy.management.organizations import OrganizationCommand
+from tenancy.models import Organization
 
 
-class Command(BaseCommand):
+class Command(OrganizationCommand):
     help = (
         "Turn away an organization's requests, with 503 and the reason, and reject its tasks. "
         "Its data stays as it is; `resume_tenant SLUG` serves it again. "
@@ -20,22 +20,27 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("slug", help="The organization, e.g. 'elm-street'.")
+        super().add_arguments(parser)
         parser.add_argument(
             "--reason", default="", help="A sentence for those who ask for its pages."
         )
+        parser.add_argument(
+            "--maintenance",
+            action="store_true",
+            help="For some minutes: browsers try again soon, and operators may go in from the "
+            "base domain's admin.",
+        )
 
-    def handle(self, *, slug: str, reason: str, **options: Any) -> None:
-        try:
-            organization = provisioning.get_by_slug(slug)
-            provisioning.suspend(organization, reason=reason)
-        except TenancyError as error:
-            raise CommandError(str(error)) from error
-        except ValidationError as error:
-            raise CommandError(f"--reason: {' '.join(error.messages)}") from error
+    def change(self, organization: Organization, **options: Any) -> None:
+        if options["maintenance"]:
+            lifecycle.begin_maintenance(organization, reason=options["reason"])
+            done = f"{organization} is in maintenance"
+        else:
+            lifecycle.suspend(organization, reason=options["reason"])
+            done = f"Suspended {organization}"
 
         seconds = settings.RESOLVER_MEMORY.total_seconds()
-        self.stdout.write(
-            f"Suspended {organization}. Processes that found it a moment ago serve it for up to "
-            f"{seconds:.0f} s. Serve it again with: manage.py resume_tenant {slug}"
+        self.say(
+            f"{done}. Processes that found it a moment ago serve it for up to {seconds:.0f} s. "
+            f"Serve it again with: manage.py resume_tenant {organization.slug}"
         )

@@ -1,0 +1,35 @@
+"""
+Which way does a tenant go, once it is made, until nothing of it is left?
+
+    lifecycle.suspend(organization, reason="The contract ended in May.")
+
+Each of these may be asked for twice, at once, and after it was killed; each is in the audit
+log, in the transaction of what it did.
+"""
+
+from __future__ import annotations
+
+from tenancy.lifecycle.deletion import delete, purge
+from tenancy.lifecycle.edges import (
+    EDGES,
+    Edge,
+    begin_maintenance,
+    hold,
+    offboard,
+    release,
+    resume,
+    suspend,
+)
+
+__all__ = [
+    "EDGES",
+    "Edge",
+    "begin_maintenance",
+    "delete",
+    "hold",
+    "offboard",
+    "purge",
+    "release",
+    "resume",
+    "suspend",
+]
