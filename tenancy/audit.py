@@ -25,8 +25,10 @@ from typing import Any, TypeAlias
 
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections
+from django.http import HttpRequest
 
-from tenancy import compat
+from tenancy import audit_schema, compat, context, schemas
+from tenancy.context import ActiveTenant, Target
 from tenancy.errors import UnableToRecord
 
 logger = logging.getLogger("tenancy.audit")
@@ -36,6 +38,14 @@ RECORD = """
         %(action)s, %(kind)s, %(tenant)s, %(actor)s, %(outcome)s::smallint, %(ctx)s,
         %(table)s, %(pk)s, %(patient)s, %(changed)s
     )
+"""
+
+IS_THERE = "SELECT to_regclass('audit.event') IS NOT NULL"
+MAKE_PARTITIONS = "SELECT audit.make_partitions(%(months)s)"
+TENANTS_OF_ROLES = """
+    SELECT rolname, audit.tenant_of(rolname)
+      FROM pg_catalog.pg_roles
+     WHERE rolname = ANY(%(roles)s)
 """
 
 # Of a deed: something was executed, or one row was created, read, updated, deleted.
@@ -134,6 +144,30 @@ def _why(error: DatabaseError) -> str:
     return " ".join(filter(None, said)) or type(error).__name__
 
 
+def prepare(whose: Mapping[str, object], *, using: str) -> None:
+    """
+    Make the partitions of the coming months, and let the roles of schemas say whose they are.
+
+    `whose` has the tenant's id for each schema. At the owner's address; does nothing where the
+    database has no audit log (tenancy.E065 says so).
+    """
+    if compat.is_on("no_roles"):
+        return
+    connection = connections[using]
+    by_role = {schemas.role_for(connection, schema): schema for schema in whose}
+    with connection.cursor() as cursor:
+        cursor.execute(IS_THERE)
+        if not cursor.fetchone()[0]:
+            return
+        cursor.execute(MAKE_PARTITIONS, {"months": audit_schema.MONTHS_AHEAD})
+        cursor.execute(TENANTS_OF_ROLES, {"roles": list(by_role)})
+        said = cursor.fetchall()
+    for role, tenant in said:
+        schema = by_role[role]
+        if tenant != str(whose[schema]):
+            schemas.assign(connection, schema, whose[schema])
+
+
 @contextmanager
 def acting(actor: Actor, *, where: Mapping[str, str] | None = None) -> Iterator[None]:
     """
@@ -160,6 +194,25 @@ def current_actor() -> str:
     if said is None:
         return _account()
     return said.actor() if callable(said.actor) else said.actor
+
+
+def user_of(request: HttpRequest, target: Target) -> str:
+    """
+    Return who sends `request`, which is `target`'s: `platform user 1: anna`, `elm user 7: kim`.
+
+    Whose user it is comes first, where no name that somebody chose can take its place.
+    """
+    realm = target.slug or target.schema if isinstance(target, ActiveTenant) else target.value
+    # Who it is may have to be asked for, and is a row of the request's own tenant.
+    with context.override(target, in_transaction=True):
+        user = getattr(request, "user", None)
+        if user is None or not user.is_authenticated:
+            return f"{realm} anonymous"
+        return f"{realm} user {user.pk}: {_printable(user.get_username())}"
+
+
+def _printable(name: object) -> str:
+    return "".join(each if each.isprintable() else "?" for each in str(name))
 
 
 def _where() -> Mapping[str, str]:

@@ -6,8 +6,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from importlib import import_module
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
 from django.conf import settings as django_settings
@@ -20,7 +21,7 @@ from django_tenants.utils import (
     has_multi_type_tenants,
 )
 
-from tenancy import context, resolvers, tenants
+from tenancy import audit, context, resolvers, tenants
 from tenancy.conf import settings
 from tenancy.context import Target
 from tenancy.errors import (
@@ -31,6 +32,8 @@ from tenancy.errors import (
     TenantUnavailable,
 )
 from tenancy.tenants import Tenant
+
+KeepBelow: TypeAlias = Callable[[HttpResponseBase], HttpResponseBase]
 
 
 class TenantRequest(HttpRequest):
@@ -66,7 +69,7 @@ class TenantMiddleware:
         target = _resolve(request)
         if isinstance(target, HttpResponseBase):
             return target
-        with _below_prefix(request) as keep_below, context.override(target, tenant=request.tenant):
+        with _working(request, target) as keep_below:
             response: HttpResponseBase = self.get_response(request)
             return _carry_stream(keep_below(response))
 
@@ -74,7 +77,7 @@ class TenantMiddleware:
         target = await sync_to_async(_resolve)(request)
         if isinstance(target, HttpResponseBase):
             return target
-        with _below_prefix(request) as keep_below, context.override(target, tenant=request.tenant):
+        with _working(request, target) as keep_below:
             return _carry_stream(keep_below(await self.get_response(request)))
 
 
@@ -119,9 +122,21 @@ def _resolve(request: TenantRequest) -> Target | HttpResponseBase:
 
 
 @contextmanager
-def _below_prefix(
-    request: HttpRequest,
-) -> Iterator[Callable[[HttpResponseBase], HttpResponseBase]]:
+def _working(request: TenantRequest, target: Target) -> Iterator[KeepBelow]:
+    """Work for `target`; what is recorded meanwhile was done by the user of `request`."""
+    address = request.META.get("REMOTE_ADDR")
+    with (
+        _below_prefix(request) as keep_below,
+        context.override(target, tenant=request.tenant),
+        audit.acting(
+            partial(audit.user_of, request, target), where={"ip": address} if address else {}
+        ),
+    ):
+        yield keep_below
+
+
+@contextmanager
+def _below_prefix(request: HttpRequest) -> Iterator[KeepBelow]:
     """
     Let views and reverse() see a tenant's own path as the root, and cookies stay below it.
 

@@ -7,16 +7,17 @@ from __future__ import annotations
 from typing import Any
 
 from django.core.management import call_command
-from django.db import DatabaseError, connections
+from django.db import DatabaseError
 from django_tenants.signals import schema_migrated, schema_pre_migration
 from django_tenants.utils import get_tenant_base_migrate_command_class
 
-from tenancy import context, process_cache, router, schemas
+from tenancy import context, process_cache
 from tenancy.backend.schema import unused
 from tenancy.conf import settings
 from tenancy.context import ActiveTenant, Target
 from tenancy.errors import UnableToMigrate
 from tenancy.names import PUBLIC_SCHEMA
+from tenancy.rollout import upkeep
 
 
 def schema_of(target: Target) -> str:
@@ -54,12 +55,9 @@ def migrate(target: Target, *arguments: str, **options: Any) -> None:
                 interactive=False,
                 skip_checks=True,
             )
-            if target is context.PLATFORM:
-                schemas.grant_readable(
-                    connections[settings.DDL_DATABASE],
-                    settings.READABLE_TABLES,
-                    router.list_writable_tables(),
-                )
+            # Some of the tables may be missing when a part is migrated, or backwards.
+            if target is context.PLATFORM and not arguments:
+                upkeep.look_after_public()
             schema_migrated.send(migrate, schema_name=schema)
         except DatabaseError as error:
             raise UnableToMigrate(f"Schema {schema!r} could not be migrated: {error}") from error

@@ -29,7 +29,7 @@ from celery.worker.consumer import Consumer as CeleryConsumer
 from django.db import DatabaseError, InterfaceError, OperationalError, connections
 from kombu.serialization import loads, prepare_accept_content
 
-from tenancy import context, rejections
+from tenancy import audit, context, rejections
 from tenancy.errors import TaskRejected, TenancyError
 from tenancy.rejections import Reason
 from tenancy.tasks import seal
@@ -203,7 +203,7 @@ def _run(
     # an error to itself, and the message for ever.
     except Exception as error:  # noqa: BLE001  # nothing was begun, whatever it is
         return _put_back(name, uuid, error, app=options.get("app", current_app))
-    with context.override(target):
+    with context.override(target), audit.acting(f"system: {name}"):
         return trace(name, uuid, request, decoded, None, None, **options)
 
 

@@ -14,7 +14,7 @@ from tenancy.conf import settings
 from tenancy.context import Target
 from tenancy.errors import UnableToMigrate
 from tenancy.names import PUBLIC_SCHEMA
-from tenancy.rollout import executor, plan
+from tenancy.rollout import executor, plan, upkeep
 
 PASSED_ON = ("fake", "fake_initial", "prune", "run_syncdb")
 
@@ -45,6 +45,8 @@ class Command(migrate_schemas.MigrateSchemasCommand):  # type: ignore[misc]  # u
 
         if self.sync_public:
             self._migrate([context.PLATFORM])
+            if not (options["check_unapplied"] or options["plan"] or any(self.arguments)):
+                upkeep.look_after_public()
         if self.sync_tenant:
             self._migrate(self._tenants())
 
