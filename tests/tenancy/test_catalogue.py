@@ -24,7 +24,7 @@ class TestFingerprints:
     def test_sees_what_its_transaction_changed(self, elm: Any, oak: Any, committed: None) -> None:
         with context.override(elm.as_active()), transaction.atomic(using="ddl"):
             with DDL.cursor() as cursor:
-                cursor.execute("ALTER TABLE patients_patient ADD COLUMN extra text")
+                cursor.execute("ALTER TABLE patients_patient ADD COLUMN by_hand text")
             found = catalogue.fingerprints(DDL, [ELM, OAK])
             of_table = catalogue.fingerprints(DDL, [ELM, OAK], tables=["patients_patient"])
             of_other = catalogue.fingerprints(DDL, [ELM, OAK], tables=["accounts_user"])
