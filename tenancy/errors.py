@@ -20,6 +20,7 @@ Errors raised across module boundaries.
     |__UnableToProvision
     |__UnableToAdopt
     |__UnableToMigrate
+    |__UnableToCapture
     |__RunInProgress
     |__UnableToRecord
     |__TaskRejected
@@ -111,6 +112,10 @@ class UnableToAdopt(TenancyError):
 
 class UnableToMigrate(TenancyError):
     """A schema could not be migrated; migrations that it had finished before remain."""
+
+
+class UnableToCapture(TenancyError):
+    """A schema holds what no script could make again; such schemas are made by migrating."""
 
 
 class RunInProgress(TenancyError):

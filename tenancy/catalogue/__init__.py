@@ -11,5 +11,6 @@ that a migration added stands behind those that a fresh table has before it.
 from __future__ import annotations
 
 from tenancy.catalogue.reading import Item, fingerprints, read
+from tenancy.catalogue.scripts import script
 
-__all__ = ["Item", "fingerprints", "read"]
+__all__ = ["Item", "fingerprints", "read", "script"]

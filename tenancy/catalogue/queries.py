@@ -24,6 +24,18 @@ def _deparsed(expression: str) -> str:
     return _UNDER_PATH.format(expression)
 
 
+# `IN ('a', 'b')` of a varchar comes back in another form once what PostgreSQL wrote of it was
+# run, after pg_restore as well. Both are told in a third, of which it makes the first again.
+_VARCHAR = "''(?:[^'']|'''')*''::character varying"
+_CAST_EACH = rf"(?<=ARRAY\[|, )\(({_VARCHAR})\)::text"
+_CAST_ALL = rf"\((ARRAY\[(?:{_VARCHAR}(?:, )?)+\])\)::text\[\]"
+
+
+def _expression(expression: str) -> str:
+    each = rf"regexp_replace({_deparsed(expression)}, '{_CAST_EACH}', '\1', 'g')"
+    return rf"regexp_replace({each}, '{_CAST_ALL}', '\1', 'g')"
+
+
 # The own role of a schema, in grants and policies, and the schema itself in a function's path.
 OWN_ROLE = "(own role)"
 OWN_SCHEMA = "(own schema)"
@@ -159,7 +171,9 @@ _COLUMN_SETTINGS = """
 """
 
 _CONSTRAINTS = f"""
-    SELECT nsp, 'constraint', relname, conname, {_deparsed("pg_get_constraintdef(con.oid)")}
+    SELECT nsp, 'constraint', relname, conname,
+           CASE contype WHEN 'c' THEN {_expression("pg_get_constraintdef(con.oid)")}
+           ELSE {_deparsed("pg_get_constraintdef(con.oid)")} END
       FROM rel
       JOIN pg_catalog.pg_constraint AS con ON conrelid = rel.oid
      WHERE contype IN ('c', 'p', 'u', 'f', 'x')
@@ -168,7 +182,8 @@ _CONSTRAINTS = f"""
 # What a constraint made is told with the constraint.
 _INDEXES = f"""
     SELECT nsp, 'index', rel.relname, index.relname,
-           {_deparsed("pg_get_indexdef(indexrelid, 0, true)")}
+           CASE WHEN indpred IS NULL THEN {_deparsed("pg_get_indexdef(indexrelid, 0, true)")}
+           ELSE {_expression("pg_get_indexdef(indexrelid, 0, true)")} END
            || CASE WHEN indisvalid AND indisready AND indislive THEN '' ELSE ' -- INVALID' END
            || coalesce(' TABLESPACE ' || (
                   SELECT quote_ident(spcname) FROM pg_catalog.pg_tablespace
@@ -200,7 +215,7 @@ _VIEWS = f"""
     SELECT nsp, CASE relkind WHEN 'v' THEN 'view' ELSE 'materialized view' END, relname, '',
            concat_ws(' ',
                'WITH (' || array_to_string(reloptions, ', ') || ')',
-               'AS', {_deparsed("rtrim(pg_get_viewdef(rel.oid, true), ';')")})
+               'AS', {_expression("rtrim(pg_get_viewdef(rel.oid, true), ';')")})
       FROM rel
      WHERE relkind IN ('v', 'm')
      UNION ALL
@@ -242,8 +257,8 @@ _POLICIES = f"""
                              ORDER BY CASE grantee WHEN role THEN '' ELSE
                                       pg_get_userbyid(grantee) END)
                         FROM unnest(polroles) AS grantee),
-               'USING (' || {_deparsed("pg_get_expr(polqual, polrelid)")} || ')',
-               'WITH CHECK (' || {_deparsed("pg_get_expr(polwithcheck, polrelid)")} || ')')
+               'USING (' || {_expression("pg_get_expr(polqual, polrelid)")} || ')',
+               'WITH CHECK (' || {_expression("pg_get_expr(polwithcheck, polrelid)")} || ')')
       FROM rel
       JOIN pg_catalog.pg_policy ON polrelid = rel.oid
 """
@@ -349,7 +364,7 @@ _TYPES = f"""
                'DEFAULT ' || {_deparsed("pg_get_expr(typdefaultbin, 0)")},
                CASE WHEN typnotnull THEN 'NOT NULL' END,
                (SELECT string_agg('CONSTRAINT ' || quote_ident(conname) || ' '
-                           || {_deparsed("pg_get_constraintdef(con.oid)")}, ' ' ORDER BY conname)
+                           || {_expression("pg_get_constraintdef(con.oid)")}, ' ' ORDER BY conname)
                   FROM pg_catalog.pg_constraint AS con
                  WHERE contypid = type.oid AND contype = 'c'))
       FROM here
@@ -626,4 +641,124 @@ ITEMS_OF_ROWS = """
     SELECT schema, kind, '', name, definition
       FROM ({rows}) AS found
      ORDER BY schema, kind, name COLLATE "C"
+"""
+
+# What a script makes before what: two objects of the schema, of which the first needs the
+# second. A foreign key can also be made later, so it is told apart.
+NEEDS = f"""
+    WITH here AS (
+        SELECT oid AS nsp, nspname, quote_ident(nspname) || ', pg_catalog, pg_temp' AS path
+          FROM pg_catalog.pg_namespace
+         WHERE nspname = %(schema)s
+    ), thing (classid, objid, kind, name) AS (
+        SELECT 'pg_catalog.pg_class'::regclass, class.oid,
+               CASE relkind WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view'
+               WHEN 'S' THEN 'sequence' ELSE 'table' END, relname::text
+          FROM here
+          JOIN pg_catalog.pg_class AS class ON relnamespace = nsp
+         WHERE relkind IN ('r', 'p', 'f', 'v', 'm', 'S')
+         UNION ALL
+        SELECT 'pg_catalog.pg_proc'::regclass, proc.oid,
+               CASE prokind WHEN 'p' THEN 'procedure' ELSE 'function' END,
+               quote_ident(proname) || '('
+               || {_deparsed("pg_get_function_identity_arguments(proc.oid)")} || ')'
+          FROM here
+          JOIN pg_catalog.pg_proc AS proc ON pronamespace = nsp
+         UNION ALL
+        SELECT 'pg_catalog.pg_type'::regclass, type.oid,
+               CASE typtype WHEN 'd' THEN 'domain' ELSE 'type' END, typname
+          FROM here
+          JOIN pg_catalog.pg_type AS type ON typnamespace = nsp
+          LEFT JOIN pg_catalog.pg_class AS class ON class.oid = typrelid
+         WHERE typtype IN ('e', 'r', 'd') OR (typtype = 'c' AND relkind = 'c')
+    ), part (classid, objid, kind, name) AS (
+        SELECT * FROM thing
+         UNION ALL
+        SELECT 'pg_catalog.pg_attrdef'::regclass, attrdef.oid, kind, name
+          FROM thing
+          JOIN pg_catalog.pg_attrdef AS attrdef ON adrelid = objid
+         WHERE kind = 'table'
+         UNION ALL
+        SELECT 'pg_catalog.pg_constraint'::regclass, con.oid, kind, name
+          FROM thing
+          JOIN pg_catalog.pg_constraint AS con
+            ON (kind = 'table' AND conrelid = objid AND contype <> 'f')
+            OR (kind = 'domain' AND contypid = objid)
+         UNION ALL
+        SELECT 'pg_catalog.pg_rewrite'::regclass, rule.oid, kind, name
+          FROM thing
+          JOIN pg_catalog.pg_rewrite AS rule ON ev_class = objid AND rulename = '_RETURN'
+         UNION ALL
+        SELECT 'pg_catalog.pg_type'::regclass, type.oid, kind, name
+          FROM thing
+          JOIN pg_catalog.pg_type AS type
+            ON classid = 'pg_catalog.pg_class'::regclass AND typrelid = objid
+         UNION ALL
+        SELECT 'pg_catalog.pg_type'::regclass, array_type.oid, kind, name
+          FROM thing
+          JOIN pg_catalog.pg_type AS type
+            ON (classid = 'pg_catalog.pg_class'::regclass AND typrelid = objid)
+            OR (classid = 'pg_catalog.pg_type'::regclass AND type.oid = objid)
+          JOIN pg_catalog.pg_type AS array_type ON array_type.oid = type.typarray
+         UNION ALL
+        SELECT 'pg_catalog.pg_class'::regclass, typrelid, kind, name
+          FROM thing
+          JOIN pg_catalog.pg_type AS type
+            ON classid = 'pg_catalog.pg_type'::regclass AND type.oid = objid AND typrelid <> 0
+         UNION ALL
+        SELECT 'pg_catalog.pg_type'::regclass, rngmultitypid, kind, name
+          FROM thing
+          JOIN pg_catalog.pg_range
+            ON classid = 'pg_catalog.pg_type'::regclass AND rngtypid = objid
+    )
+    SELECT part.kind, part.name, needed.kind, needed.name, NULL
+      FROM part
+      JOIN pg_catalog.pg_depend AS depend
+        ON depend.classid = part.classid AND depend.objid = part.objid
+      JOIN part AS needed
+        ON needed.classid = depend.refclassid AND needed.objid = depend.refobjid
+     WHERE (part.kind, part.name) <> (needed.kind, needed.name)
+       AND part.kind <> 'sequence'
+     UNION
+    SELECT thing.kind, thing.name, needed.kind, needed.name, conname
+      FROM thing
+      JOIN pg_catalog.pg_constraint AS con ON conrelid = thing.objid AND contype = 'f'
+      JOIN thing AS needed ON needed.objid = confrelid
+     WHERE thing.kind = 'table' AND needed.kind = 'table' AND thing.name <> needed.name
+"""
+
+COLUMN_ORDER = """
+    SELECT relname, attname
+      FROM pg_catalog.pg_class AS class
+      JOIN pg_catalog.pg_attribute ON attrelid = class.oid AND attnum > 0 AND NOT attisdropped
+     WHERE relnamespace = to_regnamespace(quote_ident(%(schema)s)) AND relkind IN ('r', 'p')
+     ORDER BY relname, attnum
+"""
+
+# What a fresh object of the owner's has, by default privileges.
+FRESH_RIGHTS = f"""
+    WITH here AS (
+        SELECT namespace.oid AS nsp, role.oid AS role
+          FROM pg_catalog.pg_namespace AS namespace
+          LEFT JOIN pg_catalog.pg_roles AS role ON rolname = %(prefix)s || '_' || nspname
+         WHERE nspname = %(schema)s
+    ), kind (defaclobjtype, acltype) AS (
+        VALUES ('r'::"char", 'r'::"char"), ('S', 's'), ('f', 'f'), ('T', 'T')
+    )
+    SELECT defaclobjtype::text, {_GRANTEE}, privilege_type
+           || CASE WHEN is_grantable THEN ' WITH GRANT OPTION' ELSE '' END
+      FROM here, kind, pg_catalog.pg_roles AS owner,
+           LATERAL (
+               SELECT * FROM aclexplode(coalesce(
+                   (SELECT defaclacl FROM pg_catalog.pg_default_acl AS found
+                     WHERE defaclnamespace = 0 AND defaclrole = owner.oid
+                       AND found.defaclobjtype = kind.defaclobjtype),
+                   acldefault(acltype, owner.oid)))
+                UNION
+               SELECT acl_item.*
+                 FROM pg_catalog.pg_default_acl AS found, aclexplode(defaclacl) AS acl_item
+                WHERE defaclnamespace = nsp AND defaclrole = owner.oid
+                  AND found.defaclobjtype = kind.defaclobjtype
+           ) AS acl_item
+     WHERE owner.rolname = %(owner)s AND grantee <> owner.oid
 """

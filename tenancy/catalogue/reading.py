@@ -57,7 +57,7 @@ def fingerprints(
     """
     found: dict[str, str] = {}
     for chunk in _chunks(names):
-        with _reading(connection):
+        with reading(connection):
             for schema, fingerprint in _ask(connection, queries.FINGERPRINTS, chunk, tables):
                 found[schema] = fingerprint
             if tables is None:
@@ -79,7 +79,7 @@ def read(
     """
     found: dict[str, list[Item]] = {}
     for chunk in _chunks(names):
-        with _reading(connection):
+        with reading(connection):
             rows = list(_ask(connection, queries.ITEMS, chunk, tables))
             if tables is None:
                 rows += _ask_rows(connection, queries.ITEMS_OF_ROWS, chunk)
@@ -96,7 +96,7 @@ def _chunks(names: Sequence[str]) -> Iterator[list[str]]:
 
 
 @contextmanager
-def _reading(connection: BaseDatabaseWrapper) -> Iterator[None]:
+def reading(connection: BaseDatabaseWrapper) -> Iterator[None]:
     """Run the block in a transaction whose settings, the path among them, end with it."""
     with transaction.atomic(using=connection.alias):
         with connection.cursor() as cursor:

@@ -1,0 +1,282 @@
+"""
+Which SQL makes everything that is in a schema again, in another one that is empty?
+
+In the form that costs PostgreSQL least: constraints inside CREATE TABLE, also foreign keys
+to tables that are there by then, for each of which ALTER TABLE would send a query of its own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from tenancy import schemas
+from tenancy.catalogue import queries, statements
+from tenancy.catalogue.reading import Item, read, reading
+from tenancy.catalogue.statements import quoted
+from tenancy.errors import UnableToCapture
+
+if TYPE_CHECKING:
+    from django.db.backends.base.base import BaseDatabaseWrapper
+
+# As pg_catalog stood second when the names were left out; functions may stand before the
+# tables that they name in a string.
+PREAMBLE = (
+    "SELECT set_config('search_path', "
+    "quote_ident(current_schema()) || ', pg_catalog, pg_temp', true)",
+    "SET LOCAL check_function_bodies = off",
+)
+
+# What others may need, in the order in which it is made where nothing is needed.
+THINGS = (
+    "type",
+    "domain",
+    "sequence",
+    "function",
+    "procedure",
+    "table",
+    "view",
+    "materialized view",
+)
+# Made when all of these are there, in this order.
+LATE = (
+    "constraint",
+    "index",
+    "statistics",
+    "rule",
+    "setting",
+    "column setting",
+    "trigger",
+    "policy",
+    "comment",
+)
+ELSEWHERE = ("content type", "permission", "default grant", "grant")
+
+RIGHTS = {"table": "r", "view": "r", "materialized view": "r", "sequence": "S", "type": "T"}
+RIGHTS |= {"domain": "T", "function": "f", "procedure": "f"}
+LARGEST = {"smallint": 2**15 - 1, "integer": 2**31 - 1, "bigint": 2**63 - 1}
+
+Thing: TypeAlias = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class _Source:
+    """A schema as it was read, to be written as a script."""
+
+    prefix: str
+    items: list[Item]
+    needs: list[tuple[Thing, Thing]]
+    """What needs what; both are things of this schema."""
+    references: dict[tuple[str, str], str]
+    """The table to which a foreign key, by its table and name, leads."""
+    columns: list[tuple[str, str]]
+    fresh: dict[str, set[tuple[str, str]]]
+    """Who may do what with what is made, by kind."""
+    made: list[str] = field(default_factory=list)
+
+    @cached_property
+    def by_thing(self) -> dict[Thing, Item]:
+        return {_thing(item): item for item in self.items if item.kind in THINGS}
+
+    @cached_property
+    def by_place(self) -> dict[tuple[str, str, str], Item]:
+        return {(item.kind, item.relation, item.name): item for item in self.items}
+
+    def of(self, kind: str, relation: str | None = None) -> Iterator[Item]:
+        for item in self.items:
+            if item.kind == kind and relation in (None, item.relation):
+                yield item
+
+
+def script(connection: BaseDatabaseWrapper, schema: str) -> str:
+    """
+    Return SQL that makes all objects of `schema`, but no rows, in another schema.
+
+    To be run by the owner in one transaction, with an empty schema of `schemas.create`
+    first in search_path; it names none. Raise UnableToCapture, naming what is in the way,
+    for what no statement makes again and for what holds the name of `schema` itself.
+    """
+    source = _read(connection, schema)
+    _check(source, schema)
+    inline: set[Item] = set()
+    made = list(PREAMBLE)
+    for thing in _in_order(source):
+        made += _make(source, source.by_thing[thing], inline)
+        source.made.append(thing[1])
+    for kind in LATE:
+        for item in source.of(kind):
+            if item not in inline:
+                made += statements.creating(item, prefix=source.prefix)
+    made += _owning(source)
+    made += _granting(source)
+    return ";\n".join(made) + ";\n"
+
+
+def _read(connection: BaseDatabaseWrapper, schema: str) -> _Source:
+    prefix = schemas.role_prefix(connection)
+    parameters = {"schema": schema, "prefix": prefix, "owner": schemas.owner_of(connection)}
+
+    def ask(query: str) -> list[Any]:
+        with connection.cursor() as cursor:
+            cursor.execute(query, parameters)
+            return list(cursor.fetchall())
+
+    items = read(connection, [schema]).get(schema)
+    if items is None:
+        raise UnableToCapture(f"There is no schema {schema!r}.")
+    with reading(connection):
+        needs = ask(queries.NEEDS)
+        columns = ask(queries.COLUMN_ORDER)
+        rights = ask(queries.FRESH_RIGHTS)
+    fresh: dict[str, set[tuple[str, str]]] = {}
+    for kind, grantee, privilege in rights:
+        fresh.setdefault(kind, set()).add((grantee, privilege))
+    return _Source(
+        prefix=prefix,
+        items=items,
+        needs=[
+            ((kind, name), (other, needed)) for kind, name, other, needed, key in needs if not key
+        ],
+        references={(name, key): needed for _, name, _, needed, key in needs if key},
+        columns=columns,
+        fresh=fresh,
+    )
+
+
+def _check(source: _Source, schema: str) -> None:
+    """Raise UnableToCapture for the first item that a script could not make as it is."""
+    names_itself = re.compile(rf"(?<!\w){re.escape(schema)}(?!\w)")
+    for item in source.items:
+        if names_itself.search(item.definition):
+            raise UnableToCapture(f"The {item} of the schema {schema!r} names the schema itself.")
+        if item.kind in ELSEWHERE or (item.kind == "table" and _is_plain(item)):
+            continue
+        if item.kind == "sequence" and " IDENTITY OF " in item.definition:
+            continue
+        if item.kind == "owner" or not statements.creating(item, prefix=source.prefix):
+            raise UnableToCapture(
+                f"The {item} of the schema {schema!r} is nothing that a script can make: "
+                f"{item.definition}"
+            )
+
+
+def _is_plain(table: Item) -> bool:
+    kind = table.definition.removeprefix("UNLOGGED ")
+    return kind.startswith("TABLE") and not re.match(r"TABLE (PARTITION|INHERITS)", kind)
+
+
+def _thing(item: Item) -> Thing:
+    is_relation = item.kind in ("table", "view", "materialized view")
+    return item.kind, item.relation if is_relation else item.name
+
+
+def _in_order(source: _Source) -> Iterable[Thing]:
+    """
+    Yield the things so that each comes after those that it needs.
+
+    Of tables whose foreign keys lead in a circle, one comes before what its keys lead to.
+    """
+    waiting = sorted(source.by_thing, key=lambda thing: (THINGS.index(thing[0]), thing[1]))
+    needed: dict[Thing, set[Thing]] = {thing: set() for thing in waiting}
+    leads_to: dict[Thing, set[Thing]] = {thing: set() for thing in waiting}
+    for thing, other in source.needs:
+        if thing in needed and other in needed:
+            needed[thing].add(other)
+    for (table, _), other_table in source.references.items():
+        leads_to["table", table].add(("table", other_table))
+    while waiting:
+        left = set(waiting)
+        free = [thing for thing in waiting if not needed[thing] & left]
+        if not free:
+            names = ", ".join(sorted(" ".join(thing) for thing in left))
+            raise UnableToCapture(
+                f"These need each other, so that none can be made first: {names}."
+            )
+        thing = next((each for each in free if not leads_to[each] & left), free[0])
+        waiting.remove(thing)
+        yield thing
+
+
+def _make(source: _Source, item: Item, inline: set[Item]) -> list[str]:
+    if item.kind == "table":
+        return [_create_table(source, item, inline)]
+    # A sequence belongs to a column when its table is there.
+    return statements.creating(item, prefix=source.prefix)[:1]
+
+
+def _create_table(source: _Source, table: Item, inline: set[Item]) -> str:
+    name = table.relation
+    parts = [
+        statements.column(source.by_place["column", name, column], _identity(source, name, column))
+        for relation, column in source.columns
+        if relation == name
+    ]
+    for constraint in source.of("constraint", name):
+        leads_to = source.references.get((name, constraint.name))
+        is_made = leads_to is None or leads_to in source.made
+        # CREATE TABLE would take one that is not valid for valid.
+        if is_made and not constraint.definition.endswith(" NOT VALID"):
+            parts.append(statements.constraint(constraint))
+            inline.add(constraint)
+    persistence, _, suffix = table.definition.partition("TABLE")
+    return f"CREATE {persistence}TABLE {quoted(name)} ({', '.join(parts)}){suffix}"
+
+
+def _identity(source: _Source, table: str, column: str) -> Item | None:
+    """Return the sequence of the column, unless it is as PostgreSQL makes it by itself."""
+    for sequence in source.of("sequence", table):
+        options, _, place = sequence.definition.partition(" IDENTITY OF ")
+        if not place.endswith((f".{column}", f".{quoted(column)}")):
+            continue
+        integer = options.split(" ")[1]
+        usual = (
+            f"AS {integer} START WITH 1 INCREMENT BY 1 MINVALUE 1 "
+            f"MAXVALUE {LARGEST.get(integer)} CACHE 1"
+        )
+        is_usual = options == usual and sequence.name == f"{table}_{column}_seq"
+        return None if is_usual else sequence
+    return None
+
+
+def _owning(source: _Source) -> Iterator[str]:
+    for sequence in source.of("sequence"):
+        yield from statements.creating(sequence, prefix=source.prefix)[1:]
+
+
+def _granting(source: _Source) -> Iterator[str]:
+    """Yield what makes the rights those of the source's, where they are not so by default."""
+    rights: dict[str, set[tuple[str, str]]] = {}
+    for item in source.of("grant"):
+        name, _, grantee = item.name.rpartition(" TO ")
+        rights.setdefault(name, set()).update(
+            (grantee, each) for each in item.definition.split(", ")
+        )
+    for item in source.items:
+        if item.kind in RIGHTS:
+            name = _name_in_grants(item, rights)
+            yield from _changing(
+                source, name, rights.pop(name, set()), source.fresh[RIGHTS[item.kind]]
+            )
+    for name, wanted in rights.items():
+        if name != "SCHEMA":
+            yield from _changing(source, name, wanted, set())
+
+
+def _name_in_grants(item: Item, rights: Iterable[str]) -> str:
+    kind, name = _thing(item)
+    if kind in ("function", "procedure"):
+        return f"ROUTINE {name}"
+    plain = f"{kind.upper()} {name}"
+    return plain if plain in rights else f"{kind.upper()} {quoted(name)}"
+
+
+def _changing(
+    source: _Source, name: str, wanted: set[tuple[str, str]], fresh: set[tuple[str, str]]
+) -> Iterator[str]:
+    changes = [statements.revoke(name, *right) for right in sorted(fresh - wanted)]
+    changes += [statements.grant(name, *right) for right in sorted(wanted - fresh)]
+    for change in changes:
+        yield statements.in_any_schema(change, prefix=source.prefix)
