@@ -23,6 +23,13 @@ class ReferenceSchema(models.Model):
     key = models.CharField(max_length=64, primary_key=True)
     script = models.TextField(help_text="Run with the schema as search_path.")
     fingerprint = models.CharField(max_length=64)
+    fault = models.CharField(
+        max_length=500,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="Why there is no script, and tenants are migrated from zero.",
+    )
     created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:

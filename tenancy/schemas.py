@@ -7,7 +7,7 @@ identifiers, values travel as parameters, and nothing is formatted into a string
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from psycopg import sql
@@ -291,16 +291,28 @@ def assert_bound_sql(bindings: Iterable[tuple[str, str | None]]) -> bytes:
     return _compose(ASSERT_BOUND, bound=sql.SQL(" OR ").join(alternatives))
 
 
-def create(connection: BaseDatabaseWrapper, schema: str) -> None:
-    """Make `schema` and its role, with the rights of one in the other."""
+def create(
+    connection: BaseDatabaseWrapper, schema: str, *, tenant: object = None, script: str = ""
+) -> None:
+    """
+    Make `schema` and its role, with the rights of one in the other; all in one message.
+
+    `tenant` is what `assign` says on the role. `script` is run last; for that the schema has
+    to be the active one's.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("\n".join([*_create_sql(connection, schema, tenant), script]))
+
+
+def _create_sql(connection: BaseDatabaseWrapper, schema: str, tenant: object) -> Iterator[str]:
     if compat.is_on("no_roles"):
-        with connection.cursor() as cursor:
-            cursor.execute(_compose(CREATE, schema=schema).decode())
+        yield f"{_compose(CREATE, schema=schema).decode()};"
         return
     parts = _names(role_prefix(connection), schema)
-    with connection.cursor() as cursor:
-        for statement in (CREATE_ROLE, GRANT_ROLE, CREATE, GRANT):
-            cursor.execute(_compose(statement, **parts).decode())
+    for statement in (CREATE_ROLE, GRANT_ROLE, CREATE, GRANT):
+        yield f"{_compose(statement, **parts).decode()};"
+    if tenant is not None:
+        yield f"{_assign_sql(connection, schema, tenant)};"
 
 
 def assign(connection: BaseDatabaseWrapper, schema: str, tenant: object) -> None:
@@ -312,10 +324,13 @@ def assign(connection: BaseDatabaseWrapper, schema: str, tenant: object) -> None
     """
     if compat.is_on("no_roles"):
         return
-    whose = sql.Literal(f"tenant {tenant}")
     with connection.cursor() as cursor:
-        statement = _compose(ASSIGN, role=role_for(connection, schema), whose=whose)
-        cursor.execute(statement.decode())
+        cursor.execute(_assign_sql(connection, schema, tenant))
+
+
+def _assign_sql(connection: BaseDatabaseWrapper, schema: str, tenant: object) -> str:
+    whose = sql.Literal(f"tenant {tenant}")
+    return _compose(ASSIGN, role=role_for(connection, schema), whose=whose).decode()
 
 
 def adopt(connection: BaseDatabaseWrapper, schema: str) -> None:

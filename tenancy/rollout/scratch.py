@@ -23,8 +23,8 @@ def schema(*, type: str = "") -> Iterator[ActiveTenant]:
     Make an empty schema with its role, and work for it in the block; then it never was.
 
     `type` says which of TENANT_TYPES its tenant would be. The block is a transaction at the
-    owner's address, and is always rolled back, so that a kill leaves nothing either.
-    RuntimeError inside another transaction, which would be rolled back with it.
+    owner's address, or a savepoint of the one that is open there. It is always rolled back,
+    so that a kill leaves nothing either.
     """
     name = uuid4().hex[:12]
     target = ActiveTenant(
@@ -41,6 +41,6 @@ def schema(*, type: str = "") -> Iterator[ActiveTenant]:
 
 @contextmanager
 def _rolled_back(using: str) -> Iterator[None]:
-    with transaction.atomic(using=using, durable=True):
+    with transaction.atomic(using=using):
         yield
         transaction.set_rollback(True, using=using)

@@ -11,7 +11,7 @@ from django.core.management import CommandError, call_command
 from django.db import connections, transaction
 
 from apps.accounts.models import User
-from tenancy import context, lifecycle, provisioning, schemas
+from tenancy import context, lifecycle, provisioning, schemas, steps
 from tenancy.context import PLATFORM
 from tenancy.errors import (
     InvalidName,
@@ -102,18 +102,17 @@ class TestProvision:
         with pytest.raises(NameTaken, match="the slug decides"):
             provisioning.provision(slug="cedar", name="Cedar", domain=domain)
 
-    def test_leaves_nothing_when_a_step_fails(
-        self, committed: None, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        migrate = executor.migrate_unused
+    @pytest.mark.parametrize("step", provisioning.PROVISION[:-1])
+    def test_leaves_nothing_when_it_fails_after_a_step(self, committed: None, step: str) -> None:
+        def fail(reached: str) -> None:
+            if reached == step:
+                with connections["ddl"].cursor() as cursor:
+                    cursor.execute("SELECT 1/0")
 
-        def migrate_and_fail(*arguments: Any, **options: Any) -> None:
-            migrate(*arguments, **options)
-            with DDL.cursor() as cursor:
-                cursor.execute("SELECT 1/0")
-
-        monkeypatch.setattr(executor, "migrate_unused", migrate_and_fail)
-        with pytest.raises(UnableToProvision, match="division by zero"):
+        with (
+            steps.observed_by(fail),
+            pytest.raises(UnableToProvision, match=r"'cedar' .*division by zero"),
+        ):
             provisioning.provision(slug="cedar", name="Cedar")
 
         assert exists("cedar") == (False, False, False)
