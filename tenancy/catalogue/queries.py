@@ -17,7 +17,10 @@ SETTINGS = "SET LOCAL jit = off; SET LOCAL work_mem = '64MB'"
 # A CASE is evaluated from left to right (PostgreSQL, chapter 4.2.14), other expressions in
 # any order. The path has pg_catalog second: what the schema calls like a part of PostgreSQL
 # is the schema's here, wherever it is.
-_UNDER_PATH = "CASE WHEN set_config('search_path', path, true) IS NOT NULL THEN {} END"
+_UNDER_PATH = """
+    CASE WHEN current_setting('search_path') = path
+           OR set_config('search_path', path, true) IS NOT NULL THEN {} END
+"""
 
 
 def _deparsed(expression: str) -> str:
@@ -27,13 +30,15 @@ def _deparsed(expression: str) -> str:
 # `IN ('a', 'b')` of a varchar comes back in another form once what PostgreSQL wrote of it was
 # run, after pg_restore as well. Both are told in a third, of which it makes the first again.
 _VARCHAR = "''(?:[^'']|'''')*''::character varying"
-_CAST_EACH = rf"(?<=ARRAY\[|, )\(({_VARCHAR})\)::text"
-_CAST_ALL = rf"\((ARRAY\[(?:{_VARCHAR}(?:, )?)+\])\)::text\[\]"
+_ARRAY = rf"ARRAY\[(?:{_VARCHAR}(?:, )?)+\]"
+# With the parentheses that PostgreSQL writes, and without, where it writes for people.
+_CAST_EACH = rf"(?<=ARRAY\[|, )(?:\(({_VARCHAR})\)|({_VARCHAR}))::text"
+_CAST_ALL = rf"(?:\(({_ARRAY})\)|({_ARRAY}))::text\[\]"
 
 
 def _expression(expression: str) -> str:
-    each = rf"regexp_replace({_deparsed(expression)}, '{_CAST_EACH}', '\1', 'g')"
-    return rf"regexp_replace({each}, '{_CAST_ALL}', '\1', 'g')"
+    each = rf"regexp_replace({_deparsed(expression)}, '{_CAST_EACH}', '\1\2', 'g')"
+    return rf"regexp_replace({each}, '{_CAST_ALL}', '\1\2', 'g')"
 
 
 # The own role of a schema, in grants and policies, and the schema itself in a function's path.
@@ -51,6 +56,11 @@ _HERE = """
         SELECT classid, objid
           FROM pg_catalog.pg_depend
          WHERE refclassid = 'pg_catalog.pg_extension'::regclass AND deptype = 'e'
+         UNION ALL
+        -- The constructors of a range, which its type makes.
+        SELECT classid, objid
+          FROM pg_catalog.pg_depend
+         WHERE classid = 'pg_catalog.pg_proc'::regclass AND objid >= 16384 AND deptype = 'i'
     ), rel AS MATERIALIZED (
         SELECT nsp, path, role, class.oid, relname, quote_ident(relname) AS name, relkind, relowner,
                relacl, relpersistence, relreplident, relrowsecurity, relforcerowsecurity,
@@ -168,6 +178,8 @@ _COLUMN_SETTINGS = """
                ('SET (' || array_to_string(attoptions, ', ') || ')')
            ) AS setting (what)
      WHERE relkind IN ('r', 'p', 'f', 'm') AND what IS NOT NULL
+       AND (attstorage <> typstorage OR attcompression <> '' OR attstattarget >= 0
+            OR attoptions IS NOT NULL)
 """
 
 _CONSTRAINTS = f"""
@@ -406,7 +418,7 @@ _OTHERS = """
 # What has an owner and rights: the statements' word for it, its name, and whose they are.
 _OWNED = f"""
     owned AS MATERIALIZED (
-        SELECT rel.nsp, coalesce(owned_by.owner, relname) AS relation, relowner AS owner,
+        SELECT nsp, role, coalesce(owned_by.owner, relname) AS relation, relowner AS owner,
                relacl AS acl, CASE relkind WHEN 'S' THEN 's' ELSE 'r' END::"char" AS acltype,
                CASE relkind WHEN 'S' THEN 'SEQUENCE ' WHEN 'v' THEN 'VIEW '
                WHEN 'm' THEN 'MATERIALIZED VIEW ' WHEN 'f' THEN 'FOREIGN TABLE '
@@ -415,7 +427,7 @@ _OWNED = f"""
           FROM rel
           LEFT JOIN owned_by ON owned_by.oid = rel.oid
          UNION ALL
-        SELECT nsp, NULL, proowner, proacl, 'f', 'ROUTINE ' || quote_ident(proname) || '('
+        SELECT nsp, role, NULL, proowner, proacl, 'f', 'ROUTINE ' || quote_ident(proname) || '('
                || {_deparsed("pg_get_function_identity_arguments(proc.oid)")} || ')', false
           FROM here
           JOIN pg_catalog.pg_proc AS proc ON pronamespace = nsp
@@ -423,7 +435,7 @@ _OWNED = f"""
                                  WHERE classid = 'pg_catalog.pg_proc'::regclass)
            AND %(tables)s::text[] IS NULL
          UNION ALL
-        SELECT nsp, NULL, typowner, typacl, 'T',
+        SELECT nsp, role, NULL, typowner, typacl, 'T',
                CASE typtype WHEN 'd' THEN 'DOMAIN ' ELSE 'TYPE ' END || quote_ident(typname), false
           FROM here
           JOIN pg_catalog.pg_type AS type ON typnamespace = nsp
@@ -433,7 +445,7 @@ _OWNED = f"""
                                  WHERE classid = 'pg_catalog.pg_type'::regclass)
            AND %(tables)s::text[] IS NULL
          UNION ALL
-        SELECT nsp, NULL, nspowner, nspacl, 'n', 'SCHEMA', false
+        SELECT nsp, role, NULL, nspowner, nspacl, 'n', 'SCHEMA', false
           FROM here
          WHERE %(tables)s::text[] IS NULL
     )
@@ -463,7 +475,6 @@ _GRANTS = f"""
       FROM owned
       JOIN rights ON rights.nsp = owned.nsp AND rights.acltype = owned.acltype
        AND rights.owner = owned.owner AND rights.key IS NOT DISTINCT FROM owned.acl::text
-      JOIN here ON here.nsp = owned.nsp
      UNION ALL
     SELECT nsp, 'grant', relname,
            'TABLE ' || name || ' (' || quote_ident(attname) || ') TO ' || {_GRANTEE},
@@ -541,6 +552,8 @@ _COMMENTS = f"""
                  || {_deparsed("pg_get_function_identity_arguments(proc.oid)")} || ')'
             FROM here JOIN pg_catalog.pg_proc AS proc ON pronamespace = nsp
            WHERE %(tables)s::text[] IS NULL
+             AND proc.oid NOT IN (SELECT objid FROM member
+                                   WHERE classid = 'pg_catalog.pg_proc'::regclass)
            UNION ALL
           SELECT nsp, NULL, 'pg_catalog.pg_type'::regclass, type.oid, 0,
                  CASE typtype WHEN 'd' THEN 'DOMAIN ' ELSE 'TYPE ' END || quote_ident(typname)

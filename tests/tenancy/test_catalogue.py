@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
+import pytest
 from django.db import connections, transaction
 
 from tenancy import catalogue, context, schemas
 from tenancy.context import PLATFORM, ActiveTenant, Target
+from tenancy.errors import UnableToCapture
+from tests.tenancy.zoo import ZOO
 
 ELM, OAK = "tenant_elm", "tenant_oak"
 
@@ -62,12 +66,64 @@ class TestFingerprints:
                 assert cursor.fetchone() == (ELM,)
 
 
+ZOOS = ActiveTenant(id=None, schema="tenant_zoo", slug="zoo", name="Zoo")
 COPY = ActiveTenant(id=None, schema="tenant_copy", slug="copy", name="Copy")
+
+
+def zoo(schema: str) -> str:
+    """Return what fills `schema` with an object of every kind."""
+    return ZOO.replace("%(role)s", f'"{schemas.role_for(ddl(), schema)}"')
+
+
 ROWS = ("content type", "permission")
 
 
 def objects(schema: str) -> list[catalogue.Item]:
     return [item for item in catalogue.read(ddl(), [schema])[schema] if item.kind not in ROWS]
+
+
+class TestNames:
+    """A schema's own name is no part of what is in it; a text that holds it is a text."""
+
+    @pytest.mark.parametrize("name", ["tenant_copy", "Tenant Zoo", "tenant_zoo_zoo"])
+    def test_whatever_a_schema_is_called(self, committed: None, name: str) -> None:
+        other = replace(COPY, schema=name)
+        with rolled_back(PLATFORM):
+            make(ZOOS, zoo(ZOOS.schema))
+            make(other, zoo(other.schema))
+
+            found = catalogue.fingerprints(ddl(), [ZOOS.schema, other.schema])
+            assert found[ZOOS.schema] == found[other.schema]
+
+    def test_the_same_text_is_equal(self, committed: None) -> None:
+        with rolled_back(PLATFORM):
+            for target in (ZOOS, COPY):
+                make(target, "CREATE TABLE a (b text DEFAULT 'tenant_zoo.a is it')")
+
+            assert objects(ZOOS.schema) == objects(COPY.schema)
+
+    @pytest.mark.parametrize("text", ["CHECK (b <> '%s')", "DEFAULT '%s.a'", "DEFAULT '\"%s\"'"])
+    def test_another_text_is_another(self, committed: None, text: str) -> None:
+        """Each holds its own name, and so they differ."""
+        with rolled_back(PLATFORM):
+            for target in (ZOOS, COPY):
+                make(target, f"CREATE TABLE a (b text {text % target.schema})")
+
+            assert objects(ZOOS.schema) != objects(COPY.schema)
+            with pytest.raises(UnableToCapture, match="names the schema itself"):
+                catalogue.script(ddl(), ZOOS.schema)
+
+    def test_a_name_of_postgresqls_own_is_told_apart(self, committed: None) -> None:
+        """`lower` is the schema's in one of them and PostgreSQL's in the other."""
+        own = "CREATE FUNCTION lower(text) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT $1';"
+        with rolled_back(PLATFORM):
+            make(ZOOS, f"{own} CREATE TABLE a (b text CHECK (b = tenant_zoo.lower(b)))")
+            make(COPY, f"{own} CREATE TABLE a (b text CHECK (b = pg_catalog.lower(b)))")
+            assert objects(ZOOS.schema) != objects(COPY.schema)
+
+            schemas.drop(ddl(), COPY.schema)
+            make(COPY, catalogue.script(ddl(), ZOOS.schema))
+            assert objects(ZOOS.schema) == objects(COPY.schema)
 
 
 class TestScript:
@@ -77,6 +133,15 @@ class TestScript:
             make(COPY, script)
 
             assert objects(COPY.schema) == objects(ELM)
+
+    def test_makes_every_kind_of_object_again(self, committed: None) -> None:
+        with rolled_back(PLATFORM):
+            make(ZOOS, zoo(ZOOS.schema))
+            make(COPY, catalogue.script(ddl(), ZOOS.schema))
+
+            assert objects(COPY.schema) == objects(ZOOS.schema)
+            found = catalogue.fingerprints(ddl(), [ZOOS.schema, COPY.schema])
+            assert found[ZOOS.schema] == found[COPY.schema]
 
     def test_names_no_schema(self, elm: Any, committed: None) -> None:
         with context.override(PLATFORM):
