@@ -1,5 +1,6 @@
 """
-`python -m tests.benchmarks [switch|requests|memory]`: measures, shows a table, writes the JSON.
+`python -m tests.benchmarks [switch|requests|memory|fleet|...]`: measures, shows a table, writes
+the JSON.
 """
 
 from __future__ import annotations
@@ -21,11 +22,26 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from tests.benchmarks import memory, picture, requests, samples, screen, spinner, stage, switch
 from tests.benchmarks.children import ROOT
 from tests.benchmarks.errors import UnableToMeasure
+from tests.benchmarks.fleet import measure as fleet_measure
+from tests.benchmarks.fleet import stage as fleet_stage
+from tests.benchmarks.fleet.measure import Extent
 from tests.benchmarks.samples import Samples
 
 BENCHMARKS = ("switch", "requests", "memory")
 SIZES = (2, 100, 500)
 ROUNDS = {"switch": 60, "requests": 5}
+
+# Of the fleet: at which sizes, and how often.
+FLEET_SIZES = {
+    "provision": (10, 500),
+    "check_schemas": (100, 500),
+    "migrate_noop": (100, 500),
+    "migrate_add_column": (100, 500),
+    "migrate_create_model": (100, 500),
+    "migrate_data": (100, 500),
+}
+LARGE = 2_000
+FLEET_ROUNDS = 3
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -48,9 +64,10 @@ def main(arguments: Sequence[str]) -> int:
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("only", nargs="?", choices=BENCHMARKS, help="one of the benchmarks")
-    parser.add_argument("--rounds", type=int, help=f"instead of {ROUNDS}")
-    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="numbers of tenants")
+    parser.add_argument("only", nargs="?", choices=(*BENCHMARKS, "fleet", *FLEET_SIZES), help="one")
+    rounds = ROUNDS | {"fleet": FLEET_ROUNDS}
+    parser.add_argument("--rounds", type=int, help=f"instead of {rounds}")
+    parser.add_argument("--sizes", type=int, nargs="+", help="numbers of tenants")
     parser.add_argument("--seconds", type=int, default=3, help="of requests in a round")
     parser.add_argument("--delays", nargs="+", choices=requests.DELAYS, default=requests.DELAYS)
     parser.add_argument("--operations", type=float, default=1, help="a share of those in a round")
@@ -61,15 +78,20 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         "--tenants", type=int, default=memory.Size.tenants, help="of a connection that counts them"
     )
     parser.add_argument("--lifetime", type=int, default=15, help="in seconds, of one that has one")
+    parser.add_argument("--clinics", type=int, default=20, help="that are made in a round")
+    parser.add_argument(
+        "--stock-up-to", type=int, default=100, help="tenants that stock django-tenants migrates"
+    )
+    parser.add_argument("--large", action="store_true", help=f"migrate_noop at {LARGE}, too")
     parser.add_argument("--folder", type=Path, default=ROOT / "var" / "bench", help="of the JSON")
     return parser.parse_args(arguments)
 
 
 def _run(options: argparse.Namespace, errors: Console) -> None:
-    chosen = [options.only] if options.only else list(BENCHMARKS)
+    chosen = _list_chosen(options.only)
     if "requests" in chosen:
         requests.require_wrk()
-    sizes = sorted(options.sizes)
+    sizes = sorted(options.sizes or SIZES)
     size = memory.Size(
         options.schemas, options.connections, options.visits, options.lifetime, options.tenants
     )
@@ -89,6 +111,44 @@ def _run(options: argparse.Namespace, errors: Console) -> None:
                 measured = memory.measure(size, progress=partial(progress.advance, task))
                 _tell(options, "memory", measured)
                 picture.save(options.folder / "memory.svg", measured, size)
+        if of_fleet := [benchmark for benchmark in chosen if benchmark in FLEET_SIZES]:
+            _run_fleet(of_fleet, options, progress)
+
+
+def _list_chosen(only: str | None) -> list[str]:
+    if only == "fleet":
+        return list(FLEET_SIZES)
+    return [only] if only else [*BENCHMARKS, *FLEET_SIZES]
+
+
+def _run_fleet(chosen: Sequence[str], options: argparse.Namespace, progress: Progress) -> None:
+    """Measure at one fleet, which grows from size to size."""
+    sizes = {benchmark: _list_fleet_sizes(benchmark, options) for benchmark in chosen}
+    extent = Extent(options.rounds or FLEET_ROUNDS, options.clinics, options.stock_up_to)
+    measured: dict[str, list[Samples]] = {benchmark: [] for benchmark in chosen}
+    schemas = progress.add_task("schemas", total=max(max(each) for each in sizes.values()))
+    tasks = {
+        benchmark: progress.add_task(
+            benchmark, total=len(sizes[benchmark]) * fleet_measure.count_steps(benchmark, extent)
+        )
+        for benchmark in chosen
+    }
+    with fleet_stage.fleet() as fleet, spinner.spinning():
+        for size in sorted({size for each in sizes.values() for size in each}):
+            fleet.grow(size, lambda done: progress.update(schemas, completed=done))
+            for benchmark, task in tasks.items():
+                if size in sizes[benchmark]:
+                    advance = partial(progress.advance, task)
+                    measured[benchmark] += fleet_measure.measure(benchmark, fleet, extent, advance)
+                    if size == sizes[benchmark][-1]:
+                        _tell(options, benchmark, measured[benchmark])
+    if {"migrate_noop", "migrate_add_column"} <= set(chosen):
+        picture.save_fleet(options.folder)
+
+
+def _list_fleet_sizes(benchmark: str, options: argparse.Namespace) -> list[int]:
+    sizes = set(options.sizes or FLEET_SIZES[benchmark])
+    return sorted(sizes | {LARGE} if options.large and benchmark == "migrate_noop" else sizes)
 
 
 def _database(size: int, progress: Progress, *, tables: int = 1) -> AbstractContextManager[None]:
@@ -132,7 +192,7 @@ def _warn_if_busy(errors: Console) -> None:
 
 def _progress(errors: Console) -> Progress:
     return Progress(
-        TextColumn("{task.description:<9}"),
+        TextColumn("{task.description:<20}"),
         BarColumn(),
         TextColumn("{task.completed}/{task.total}"),
         TimeElapsedColumn(),

@@ -5,13 +5,14 @@ What does the person at the terminal see at the end?
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from operator import methodcaller
 
 from rich.console import Console
 from rich.table import Table
 
 from tests.benchmarks import systems, targets
 from tests.benchmarks.samples import Samples
-from tests.benchmarks.systems import OURS, PLAIN, STOCK
+from tests.benchmarks.systems import LIMIT, OURS, PLAIN, STOCK
 from tests.benchmarks.targets import Verdict
 
 
@@ -52,9 +53,11 @@ def _table(benchmark: str, measured: Sequence[Samples], verdicts: Sequence[Verdi
     table.add_column("metric", no_wrap=True)
     table.add_column("size", justify="right", no_wrap=True)
     table.add_column("unit", no_wrap=True)
-    for system in systems.ALL:
+    shown = [each for each in systems.ALL if any(map(methodcaller("value", each.key), measured))]
+    rivals = (PLAIN, STOCK) if PLAIN in shown else (LIMIT, STOCK)
+    for system in shown:
         table.add_column(system.title.replace(" ", "\n"), justify="right", no_wrap=True)
-    for rival in (PLAIN, STOCK):
+    for rival in rivals:
         table.add_column(f"to\n{rival.title}", justify="right", no_wrap=True)
     table.add_column("target", no_wrap=True)
     before = ""
@@ -66,8 +69,8 @@ def _table(benchmark: str, measured: Sequence[Samples], verdicts: Sequence[Verdi
             samples.metric,
             str(samples.size),
             samples.unit,
-            *(_value(samples, system.key) for system in systems.ALL),
-            *(_ratio(samples, rival.key) for rival in (PLAIN, STOCK)),
+            *(_value(samples, system.key) for system in shown),
+            *(_ratio(samples, rival.key) for rival in rivals),
             _marks([verdict for verdict in verdicts if verdict.samples is samples]),
         )
     return table

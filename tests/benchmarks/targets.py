@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from tests.benchmarks.samples import Samples
-from tests.benchmarks.systems import OURS, PLAIN, STOCK
+from tests.benchmarks.systems import LIMIT, OURS, PLAIN, STOCK
 
 # Of the time of a query, of everything that `tenancy` does. Path and role alone: 1.05.
 MOST_FOR_A_QUERY = 1.10
@@ -17,6 +17,23 @@ LEAST_OF_STOCK = {"0ms": 1.0, "1ms": 1.2}
 MOST_FOR_MANY_TENANTS = 1.2
 # Of one process of the server, however many tenants there are.
 MOST_MEGABYTES = 200
+
+# Of raw SQL, for making a clinic and for DDL in all of them.
+MOST_FOR_A_CLINIC = 1.3
+MOST_FOR_DDL = 1.5
+DDL = ("total_migrate_add_column", "total_migrate_create_model")
+# Of the time of stock django-tenants.
+MOST_OF_STOCK_FOR_A_CLINIC = 0.1
+# By themselves, in the unit of the row, for a fleet of up to so many.
+FLEET_SIZE = 500
+MOST_AT_FLEET = {
+    "p50_provision_warm": 20,
+    "p95_provision_warm": 20,
+    "total_migrate_noop": 0.5,
+    "total_check_schemas": 5,
+}
+# Of the process that works on the fleet, whatever its size.
+MOST_MEGABYTES_OF_RUNNER = 300
 
 
 @dataclass(frozen=True)
@@ -45,6 +62,7 @@ def judge(measured: Sequence[Samples]) -> Iterator[Verdict]:
     """Yield what is to be said of all rows of a benchmark."""
     for samples in measured:
         yield from _judge_alone(samples)
+        yield from _judge_fleet(samples)
     yield from _judge_sizes(measured)
 
 
@@ -61,6 +79,23 @@ def _judge_alone(samples: Samples) -> Iterator[Verdict]:
     if kind == "rps" and to_plain is not None and to_stock is not None:
         yield Verdict(samples, PLAIN.title, to_plain, LEAST_OF_PLAIN, is_least=True)
         yield Verdict(samples, STOCK.title, to_stock, LEAST_OF_STOCK[last], is_least=True)
+
+
+def _judge_fleet(samples: Samples) -> Iterator[Verdict]:
+    metric, value = samples.metric, samples.value(OURS.key)
+    to_limit = samples.ratio(OURS.key, LIMIT.key)
+    to_stock = samples.ratio(OURS.key, STOCK.key)
+    if metric in MOST_AT_FLEET and value is not None and samples.size <= FLEET_SIZE:
+        most = MOST_AT_FLEET[metric]
+        yield Verdict(samples, f"{most} {samples.unit}", value / most, 1.0)
+    if metric.startswith("peak_") and value is not None:
+        most = MOST_MEGABYTES_OF_RUNNER
+        yield Verdict(samples, f"{most} MB", value / most, 1.0)
+    if metric.endswith("_provision") and to_limit is not None and to_stock is not None:
+        yield Verdict(samples, LIMIT.title, to_limit, MOST_FOR_A_CLINIC)
+        yield Verdict(samples, STOCK.title, to_stock, MOST_OF_STOCK_FOR_A_CLINIC)
+    if metric in DDL and to_limit is not None:
+        yield Verdict(samples, LIMIT.title, to_limit, MOST_FOR_DDL)
 
 
 def _judge_sizes(measured: Sequence[Samples]) -> Iterator[Verdict]:

@@ -1,0 +1,1 @@
+"""The migrations with a column more, and its index."""

@@ -1,0 +1,5 @@
+from __future__ import annotations
+
+from tests.benchmarks.project.wards.initial import Initial as Migration
+
+__all__ = ["Migration"]

@@ -1,0 +1,1 @@
+"""The migrations with two tables more, and three foreign keys."""

@@ -1,0 +1,1 @@
+"""The migrations with a function of Python that saves every row."""
