@@ -81,11 +81,22 @@ def adopt(server: Server, plan: Plan) -> Iterator[Step]:
                 _hand_over(server, plan, step.to_hand_over)
                 parameters = schemas.others_parameters(plan.prefix, step.schema)
                 others = catalogue.column(server, schemas.OTHER_TENANTS, **parameters)
+                if not step.state.has_role:
+                    _make_role(server, plan.prefix, step.schema)
                 statements = schemas.adopt_sql(
-                    plan.prefix, step.schema, is_new=not step.state.has_role, others=others
+                    plan.prefix, step.schema, is_new=False, others=others
                 )
                 server.execute(statements.encode())
         yield step
+
+
+def _make_role(server: Server, prefix: str, schema: str) -> None:
+    """As the owner: since PostgreSQL 16 only who made a role may rename, grant or drop it."""
+    names = {suffix: roles.name(prefix, suffix) for suffix in ("app", "tenants")}
+    _execute(server, "SET LOCAL ROLE {owner}", owner=roles.name(prefix, "ddl"))
+    for statement in (schemas.CREATE_ROLE, schemas.GRANT_ROLE):
+        _execute(server, statement, role=roles.name(prefix, schema), **names)
+    _execute(server, "RESET ROLE")
 
 
 def release(server: Server, plan: Plan) -> list[str]:

@@ -25,12 +25,14 @@ LOGIN = """
       FROM pg_catalog.pg_roles AS role
      WHERE role.rolname = session_user
 """
-# A tenant's schema begins with the prefix, and where there is none it is one that has a role.
+# A tenant's schema begins with the prefix, and where there is none it is one that has a role,
+# as the audit log has, whose functions name its schema.
 # What the login may do by itself, without SET ROLE: it should be nothing.
 SCHEMAS_OPEN_TO_LOGIN = """
     SELECT namespace.nspname
       FROM pg_catalog.pg_namespace AS namespace
      WHERE starts_with(namespace.nspname, %(prefix)s)
+       AND namespace.nspname <> 'audit'
        AND (%(prefix)s::text <> '' OR EXISTS (
            SELECT FROM pg_catalog.pg_roles WHERE rolname = %(roles)s || '_' || namespace.nspname))
        AND has_schema_privilege(session_user, namespace.oid, 'USAGE')
@@ -63,6 +65,7 @@ FUNCTIONS_THAT_NAME_A_SCHEMA = r"""
             WHERE source.text ~* '\mpublic"?[.]["%%\w]'
            ) AS named (schema)
      WHERE starts_with(namespace.nspname, %(prefix)s)
+       AND namespace.nspname <> 'audit'
        AND (%(prefix)s::text <> '' OR EXISTS (
            SELECT FROM pg_catalog.pg_roles WHERE rolname = %(roles)s || '_' || namespace.nspname))
      ORDER BY 1, 2
