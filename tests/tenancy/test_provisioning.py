@@ -3,25 +3,36 @@
 from __future__ import annotations
 
 import io
+import os
+import subprocess
+import sys
 import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import Group
 from django.core.management import CommandError, call_command
-from django.db import connections, transaction
+from django.db import connection, connections, transaction
+from django.test.utils import CaptureQueriesContext
+from django_tenants.signals import post_schema_sync
 
 from apps.accounts.models import User
-from tenancy import context, lifecycle, provisioning, schemas, steps
+from tenancy import catalogue, context, lifecycle, provisioning, schemas, steps, tenants
 from tenancy.context import PLATFORM
 from tenancy.errors import (
     InvalidName,
     NameTaken,
+    TenancyError,
     TenantNotFound,
     UnableToMigrate,
     UnableToProvision,
 )
-from tenancy.models import Domain, Organization
-from tenancy.rollout import executor
+from tenancy.models import Domain, Organization, RetiredSlug, State
+from tenancy.rollout import executor, reference, rows
+from tests.fixtures import kills
 
 DDL = connections["ddl"]
 
@@ -35,6 +46,83 @@ def exists(slug: str) -> tuple[bool, bool, bool]:
             schemas.exists(DDL, schema),
             schemas.role_exists(DDL, schema),
         )
+
+
+def contents(organization: Organization) -> tuple[str, rows.Rows]:
+    """Return what is in its schema, where the times are those of a moment ago."""
+    ddl, schema = connections["ddl"], organization.schema_name
+    with context.override(PLATFORM):
+        return catalogue.fingerprints(ddl, [schema])[schema], rows.read(ddl, schema)
+
+
+def recorded(organization: Organization) -> list[tuple[str, str]]:
+    """Return what the audit log says of it, and who did it."""
+    with context.override(PLATFORM), connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT action, actor FROM audit.event WHERE tenant = %s ORDER BY seq",
+            [str(organization.pk)],
+        )
+        return cursor.fetchall()
+
+
+def in_threads(count: int, work: Any) -> list[Any]:
+    """Do `work` in so many threads at once; return what came of each, errors too."""
+    outcomes: list[Any] = []
+    start = threading.Barrier(count)
+
+    def run() -> None:
+        start.wait()
+        try:
+            outcomes.append(work())
+        except TenancyError as error:
+            outcomes.append(error)
+        finally:
+            connections.close_all()
+
+    threads = [threading.Thread(target=run) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return outcomes
+
+
+@pytest.fixture
+def clear(committed: None) -> Iterator[Any]:
+    """A function that says which slug nobody is to have after the test."""
+    slugs: set[str] = set()
+    yield slugs.add
+    for slug in slugs:
+        with suppress(TenantNotFound):
+            left = provisioning.get_by_slug(slug)
+            lifecycle.delete(left)
+            lifecycle.purge(left)
+
+
+@pytest.fixture
+def requested(clear: Any) -> Any:
+    """A function that asks for a tenant; after the test none has its slug."""
+
+    def request(slug: str, **options: Any) -> Organization:
+        clear(slug)
+        return provisioning.request(slug=slug, **{"name": slug.title(), **options})
+
+    return request
+
+
+@pytest.fixture
+def slow(scratch: Any) -> Any:
+    """A function that makes a tenant by migrating it from zero."""
+
+    def provision(slug: str) -> Organization:
+        found = reference.current()
+        script, found.script, found.fault = found.script, "", "Said by a test."
+        try:
+            return scratch(slug)
+        finally:
+            found.script, found.fault = script, ""
+
+    return provision
 
 
 class TestProvision:
@@ -127,27 +215,201 @@ class TestProvision:
             with context.override(PLATFORM), DDL.cursor() as cursor:
                 cursor.execute("ALTER TABLE tenancy_elsewhere RENAME TO tenancy_organization")
 
-    def test_makes_one_of_two_at_once(self, scratch: Any) -> None:
-        errors: list[Exception] = []
+    def test_makes_one_of_twenty_at_once(self, scratch: Any) -> None:
+        outcomes = in_threads(20, lambda: scratch("birch"))
 
-        def sign_up() -> None:
-            try:
-                provisioning.provision(slug="birch", name="The other")
-            except NameTaken as error:
-                errors.append(error)
-            finally:
-                connections.close_all()
-
-        other = threading.Thread(target=sign_up)
-        other.start()
-        try:
-            scratch("birch")
-        except NameTaken as error:
-            errors.append(error)
-        other.join()
-
-        assert len(errors) == 1
+        assert sorted(map(str, outcomes)) == sorted(
+            ["Birch"] + ["An organization with the slug 'birch' exists already."] * 19
+        )
         assert exists("birch") == (True, True, True)
+
+    def test_makes_one_of_many_processes_at_once(self, clear: Any) -> None:
+        connections.close_all()
+        processes = [
+            subprocess.Popen(
+                [sys.executable, "manage.py", "create_tenant", "birch", "--name", "Birch"],
+                env=os.environ | {"DJANGO_SETTINGS_MODULE": "clinicx.settings.test"},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+            for _ in range(6)
+        ]
+        said = [process.communicate(timeout=120)[0] for process in processes]
+
+        clear("birch")
+        assert sorted(process.returncode for process in processes) == [0, 1, 1, 1, 1, 1]
+        assert sum("Created Birch" in each for each in said) == 1
+        assert sum("slug 'birch' exists already" in each for each in said) == 5
+        assert exists("birch") == (True, True, True)
+
+    def test_sends_one_message_for_all_that_is_made(self, scratch: Any) -> None:
+        scratch("birch")  # now this process knows the reference
+
+        with CaptureQueriesContext(connections["ddl"]) as captured:
+            scratch("cedar")
+
+        sent = [query["sql"] for query in captured]
+        assert sum("CREATE TABLE" in each for each in sent) == 1
+        # Begin, the lock, who has the name, what is there, the rows, the schema, the record.
+        assert len(sent) <= 14
+
+    def test_makes_what_migrating_makes(self, scratch: Any, slow: Any) -> None:
+        """The oracle: the same catalogue, and the same rows but for times."""
+        assert contents(scratch("birch")) == contents(slow("cedar"))
+
+    def test_tells_who_the_tenant_is_to_who_wants_to_know(self, scratch: Any) -> None:
+        def greet(sender: Any, *, tenant: Any, **kwargs: Any) -> None:
+            with connections["ddl"].cursor() as cursor:
+                cursor.execute("INSERT INTO auth_group (name) VALUES (%s)", [tenant.slug])
+
+        post_schema_sync.connect(greet, dispatch_uid="test")
+        try:
+            birch = scratch("birch")
+        finally:
+            post_schema_sync.disconnect(dispatch_uid="test")
+
+        with context.override(birch.as_active()):
+            assert Group.objects.filter(name="birch").exists()
+
+    def test_is_recorded(self, scratch: Any) -> None:
+        birch = scratch("birch", actor="anna")
+
+        assert recorded(birch) == [("organization.provisioned", "anna")]
+
+    def test_refuses_a_slug_that_was_deleted_lately(self, scratch: Any) -> None:
+        lifecycle.delete(scratch("birch"))
+
+        with pytest.raises(NameTaken, match=r"'birch' .* was deleted.* free from \d{4}-\d\d-\d\d"):
+            scratch("birch")
+        assert exists("birch")[1:] == (False, False)
+
+    def test_gives_a_slug_away_that_was_deleted_long_ago(self, scratch: Any, settings: Any) -> None:
+        lifecycle.delete(scratch("birch"))
+        settings.TENANCY_SLUG_RETIREMENT = timedelta(0)
+
+        scratch("birch")
+
+        assert exists("birch") == (True, True, True)
+
+    def test_refuses_a_slug_of_one_that_is_held(self, scratch: Any, settings: Any) -> None:
+        birch = scratch("birch")
+        lifecycle.delete(birch)
+        settings.TENANCY_SLUG_RETIREMENT = timedelta(0)
+        with context.override(PLATFORM):
+            Organization.objects.filter(pk=birch.pk).update(is_on_hold=True)
+        try:
+            with pytest.raises(NameTaken, match="on hold"):
+                scratch("birch")
+        finally:
+            with context.override(PLATFORM):
+                Organization.objects.filter(pk=birch.pk).update(is_on_hold=False)
+
+    def test_refuses_a_slug_that_was_another_name(self, scratch: Any, settings: Any) -> None:
+        with context.override(PLATFORM):
+            RetiredSlug.objects.create(slug="birch", organization="somebody's")
+        with pytest.raises(NameTaken, match=r"'birch' .* was renamed.* free from"):
+            scratch("birch")
+
+        settings.TENANCY_SLUG_RETIREMENT = timedelta(0)
+        scratch("birch")
+
+        with context.override(PLATFORM):
+            assert not RetiredSlug.objects.filter(slug="birch").exists()
+
+    @pytest.mark.parametrize("step", provisioning.PROVISION)
+    def test_may_be_killed_and_run_again(self, scratch: Any, clear: Any, step: str) -> None:
+        clear("birch")
+        kills.killed_at(step, lambda: provisioning.provision(slug="birch", name="Birch"))
+
+        if step == provisioning.PROVISION[-1]:
+            assert exists("birch") == (True, True, True)
+        else:
+            assert exists("birch") == (False, False, False)
+            scratch("birch")
+        assert contents(provisioning.get_by_slug("birch")) == contents(scratch("cedar"))
+
+
+class TestRequest:
+    """A web request asks for it, and whoever has the owner's address carries it out."""
+
+    def test_runs_no_ddl_and_takes_the_name(self, requested: Any) -> None:
+        with CaptureQueriesContext(connections["ddl"]) as captured:
+            birch = requested("birch", domain="birch.example")
+
+        assert len(captured) == 0
+        assert (birch.state, exists("birch")) == (State.REQUESTED, (True, False, False))
+        with pytest.raises(NameTaken, match="exists already"):
+            provisioning.provision(slug="birch", name="Another")
+        with pytest.raises(NameTaken, match="exists already"):
+            requested("birch")
+
+    def test_is_not_served_before(self, requested: Any) -> None:
+        birch = requested("birch")
+
+        with pytest.raises(TenantNotFound, match="reconcile_tenants birch"):
+            tenants.check_served(birch)
+
+    def test_is_carried_out(self, requested: Any, scratch: Any) -> None:
+        birch = provisioning.carry_out(requested("birch", actor="anna"), actor="a worker")
+
+        assert (birch.state, exists("birch")) == (State.ACTIVE, (True, True, True))
+        assert contents(birch) == contents(scratch("cedar"))
+        assert recorded(birch) == [
+            ("organization.requested", "anna"),
+            ("organization.provisioned", "a worker"),
+        ]
+
+    def test_is_carried_out_once(self, requested: Any) -> None:
+        birch = requested("birch")
+
+        outcomes = in_threads(5, lambda: provisioning.carry_out(birch).state)
+
+        assert outcomes == [State.ACTIVE] * 5
+        assert len(recorded(birch)) == 2
+
+    def test_says_on_the_row_what_is_in_the_way(self, requested: Any) -> None:
+        birch = requested("birch")
+        with context.override(PLATFORM), DDL.cursor() as cursor:
+            cursor.execute("CREATE SCHEMA tenant_birch")
+        try:
+            with pytest.raises(NameTaken, match="tenant_birch"):
+                provisioning.carry_out(birch)
+            row = provisioning.get_by_slug("birch")
+            assert row.state == State.PROVISIONING
+            assert "'tenant_birch' exists" in row.state_reason
+        finally:
+            with context.override(PLATFORM), DDL.cursor() as cursor:
+                cursor.execute("DROP SCHEMA tenant_birch")
+
+        done = provisioning.carry_out(birch)
+
+        assert (done.state, done.state_reason) == (State.ACTIVE, "")
+
+    @pytest.mark.parametrize("step", provisioning.CARRY_OUT)
+    def test_may_be_killed_and_run_again(self, requested: Any, scratch: Any, step: str) -> None:
+        birch = requested("birch")
+        kills.killed_at(step, lambda: provisioning.carry_out(birch))
+
+        assert exists("birch")[1:] == ((step == provisioning.CARRY_OUT[-1],) * 2)
+        assert provisioning.carry_out(birch).state == State.ACTIVE
+        assert contents(birch) == contents(scratch("cedar"))
+        assert len(recorded(birch)) == 2
+
+    @pytest.mark.parametrize("step", provisioning.REQUEST)
+    def test_asking_may_be_killed_too(self, clear: Any, step: str) -> None:
+        clear("birch")
+        kills.killed_at(step, lambda: provisioning.request(slug="birch", name="Birch"))
+
+        is_there = step == provisioning.REQUEST[-1]
+        assert exists("birch") == (is_there, False, False)
+        waiting = [each.slug for each in provisioning.list_to_come()]
+        assert waiting == (["birch"] if is_there else [])
+
+    def test_tells_a_form_what_is_not_free(self, elm: Organization, committed: None) -> None:
+        assert "exists already" in provisioning.why_not_free(slug="elm")
+        assert "'Elm'" in provisioning.why_not_free(slug="Elm")
+        assert provisioning.why_not_free(slug="birch", domain="birch.example") == ""
 
 
 class TestProvisionByMigrating:
