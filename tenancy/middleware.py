@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from http import HTTPStatus
 from importlib import import_module
 from typing import Any, TypeAlias, cast
 
@@ -26,6 +27,7 @@ from tenancy.conf import settings
 from tenancy.context import Target
 from tenancy.errors import (
     InvalidToken,
+    TenancyError,
     TenantGone,
     TenantMismatch,
     TenantNotFound,
@@ -70,7 +72,7 @@ class TenantMiddleware:
         if isinstance(target, HttpResponseBase):
             return target
         with _working(request, target) as keep_below:
-            response: HttpResponseBase = self.get_response(request)
+            response: HttpResponseBase = _unless_gone(request, self.get_response(request))
             return _carry_stream(keep_below(response))
 
     async def answer(self, request: TenantRequest) -> HttpResponseBase:
@@ -78,7 +80,10 @@ class TenantMiddleware:
         if isinstance(target, HttpResponseBase):
             return target
         with _working(request, target) as keep_below:
-            return _carry_stream(keep_below(await self.get_response(request)))
+            response = await self.get_response(request)
+            if response.status_code == HTTPStatus.INTERNAL_SERVER_ERROR:
+                response = await sync_to_async(_unless_gone)(request, response)
+            return _carry_stream(keep_below(response))
 
 
 def _import_views() -> None:
@@ -110,8 +115,7 @@ def _resolve(request: TenantRequest) -> Target | HttpResponseBase:
     except TenantNotFound as error:
         raise Http404 from error
     except (TenantUnavailable, TenantGone, TenantMismatch, InvalidToken) as error:
-        refuse = import_string(settings.REFUSAL_VIEW)
-        return cast("HttpResponseBase", refuse(request, error))
+        return _refuse(request, error)
 
     target = tenants.as_active(request.tenant) if request.tenant else context.PLATFORM
     if target is context.PLATFORM:
@@ -119,6 +123,30 @@ def _resolve(request: TenantRequest) -> Target | HttpResponseBase:
     elif has_multi_type_tenants():
         request.urlconf = get_tenant_types()[target.type]["URLCONF"]
     return target
+
+
+def _unless_gone(request: TenantRequest, response: HttpResponseBase) -> HttpResponseBase:
+    """
+    Return `response`, or what the tenant answers now if it failed because that has changed.
+
+    A tenant may be renamed, closed or deleted between our finding it and a query of the view:
+    then its role or its tables are not where they were, and PostgreSQL refuses. Nothing
+    was read elsewhere, and whoever asks again is told the truth.
+    """
+    if response.status_code != HTTPStatus.INTERNAL_SERVER_ERROR or request.tenant is None:
+        return response
+    try:
+        tenants.check_unchanged(request.tenant)
+    except TenantNotFound as error:
+        raise Http404 from error
+    except (TenantUnavailable, TenantGone) as error:
+        return _refuse(request, error)
+    return response
+
+
+def _refuse(request: HttpRequest, error: TenancyError) -> HttpResponseBase:
+    refuse = import_string(settings.REFUSAL_VIEW)
+    return cast("HttpResponseBase", refuse(request, error))
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 
 from django.core.cache import cache
 from django.core.exceptions import FieldDoesNotExist, ValidationError
-from django.db import DEFAULT_DB_ALIAS, models, transaction
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, models, transaction
 from django_tenants.utils import (
     get_public_schema_name,
     get_tenant_domain_model,
@@ -40,6 +40,9 @@ Tenant: TypeAlias = Any
 
 # By what a tenant is looked up, and the question that this is for TENANT_MODEL.
 LOOKUPS = {"pk": "pk", "slug": "slug", "schema": "schema_name", "domain": "domains__domain"}
+
+# The `state` of a TenantUnavailable that is over with the next request.
+MOVED = "moved"
 
 # Of all tenants, where none is spelled like the one that was typed.
 MOST_NAMED = 8
@@ -99,6 +102,34 @@ def check_served(tenant: Tenant) -> None:
         )
     if state in STATES_GONE:
         raise TenantGone(f"{tenant} was deleted.")
+
+
+def check_unchanged(tenant: Tenant) -> None:
+    """
+    Raise what keeps `tenant`, which was found a moment ago, from being worked for as it was.
+
+    As `check_served` does, of its row as it is now; TenantUnavailable when it was renamed. What
+    this process remembers of it is forgotten then. A database that does not answer tells nothing.
+    """
+    try:
+        with context.override(context.PLATFORM, in_transaction=True):
+            rows = get_tenant_model()._default_manager.using(DEFAULT_DB_ALIAS)
+            now = rows.filter(pk=tenant.pk).first()
+            if now is not None and _is_as_it_was(now, tenant):
+                return
+            forget(tenant, using=DEFAULT_DB_ALIAS)
+    except DatabaseError:
+        return
+    if now is None:
+        raise TenantNotFound(f"{tenant} has no row any more.")
+    check_served(now)
+    raise TenantUnavailable(f"{tenant} was renamed a moment ago. Ask again.", state=MOVED)
+
+
+def _is_as_it_was(now: Tenant, before: Tenant) -> bool:
+    if now.schema_name != before.schema_name:
+        return False
+    return not has_state() or bool(now.state == before.state)
 
 
 def _closed(state: str) -> str:

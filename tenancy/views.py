@@ -9,10 +9,14 @@ from http import HTTPStatus
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import select_template
 
+from tenancy import tenants
 from tenancy.errors import InvalidToken, RateLimited, TenancyError, TenantGone, TenantUnavailable
+from tenancy.models import State
 
-# Nobody knows when a suspension ends; whoever polls may look again in an hour.
+# Nobody knows when a suspension ends; whoever polls may look again in an hour. A maintenance
+# is short, and a tenant that was renamed is there again.
 RETRY_AFTER_SECONDS = 60 * 60
+RETRY_SOON_SECONDS = {State.MAINTENANCE: 2 * 60, tenants.MOVED: 1}
 
 
 def refuse(request: HttpRequest, error: TenancyError) -> HttpResponse:
@@ -21,12 +25,16 @@ def refuse(request: HttpRequest, error: TenancyError) -> HttpResponse:
     401 for a token, 400 for two tenants, 429 for too many requests.
 
     The page is the project's `503.html` and so on, else tenancy's own. It
-    gets the `reason` of a suspension, and no request: whoever would ask that for a user or a
-    session asks nobody. TENANCY_REFUSAL_VIEW names another such function.
+    gets `state` and `reason` of a tenant that is closed, and no request: whoever would ask that
+    for a user or a session asks nobody. TENANCY_REFUSAL_VIEW names another such function.
     """
     status = status_of(error)
     page = select_template([f"{status}.html", "tenancy/refused.html"])
-    text = {"reason": getattr(error, "reason", ""), "status": status}
+    text = {
+        "status": status,
+        "state": getattr(error, "state", ""),
+        "reason": getattr(error, "reason", ""),
+    }
     response = HttpResponse(page.render(text), status=status)
     add_headers(response, error)
     return response
@@ -50,7 +58,8 @@ def add_headers(response: HttpResponse, error: TenancyError) -> None:
     """Say when to come back (RFC 9110, 10.2.3), and what is wrong with a token (RFC 6750, 3)."""
     match error:
         case TenantUnavailable():
-            response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+            seconds = RETRY_SOON_SECONDS.get(error.state, RETRY_AFTER_SECONDS)
+            response.headers["Retry-After"] = str(seconds)
         case RateLimited():
             response.headers["Retry-After"] = str(error.retry_after)
         case InvalidToken():

@@ -26,6 +26,7 @@ _DETAILS = {
     HTTPStatus.UNAUTHORIZED: "The token is not valid here.",
     HTTPStatus.FORBIDDEN: "You may not do this.",
     HTTPStatus.NOT_FOUND: NOTHING_HERE,
+    HTTPStatus.GONE: "This clinic was deleted.",
     HTTPStatus.TOO_MANY_REQUESTS: "This is more than may be asked for. Try again a little later.",
     HTTPStatus.SERVICE_UNAVAILABLE: "This clinic is out of service for now.",
     HTTPStatus.INTERNAL_SERVER_ERROR: "Something went wrong here. Trying again later may help.",

@@ -56,7 +56,7 @@ def delete(organization: Organization, *, actor: str | None = None) -> None:
         raise
     except DatabaseError as error:
         raise UnableToProvision(
-            f"{organization.slug!r} is not deleted in full: {_why(error)} "
+            f"{organization.slug!r} is not deleted in full: {edges.primary_message(error)} "
             f"Type: manage.py reconcile_tenants {organization.slug}"
         ) from error
 
@@ -151,9 +151,3 @@ def _finish(organization: Organization, actor: str | None) -> None:
         )
         domains.filter(tenant_id=organization.pk).delete()
     steps.reached("delete: finished")
-
-
-def _why(error: DatabaseError) -> str:
-    """Return PostgreSQL's sentence without its DETAIL, in which there may be rows."""
-    diagnosis = getattr(error.__cause__, "diag", None)
-    return f"{diagnosis.message_primary}." if diagnosis else "the database did not answer."

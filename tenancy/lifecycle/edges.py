@@ -10,7 +10,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
-from django.db import DEFAULT_DB_ALIAS, models, transaction
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, models, transaction
 from django.utils import timezone
 from django_tenants.utils import get_tenant_model
 
@@ -267,3 +267,10 @@ def _sentence(field: str, text: str) -> str:
     """Return `text`, or raise ValidationError when the column has no room for it."""
     column: models.Field[Any, Any] = get_tenant_model()._meta.get_field(field)
     return str(column.clean(text, None))
+
+
+def primary_message(error: DatabaseError) -> str:
+    """Return PostgreSQL's sentence without its DETAIL, in which there may be rows."""
+    diagnosis = getattr(error.__cause__, "diag", None)
+    said = diagnosis.message_primary if diagnosis else None
+    return f"{said or type(error).__name__}."

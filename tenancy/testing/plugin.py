@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
@@ -20,12 +19,13 @@ from uuid import uuid4
 import pytest
 from django.core.cache import cache, caches
 from django.db import DEFAULT_DB_ALIAS, connections, transaction
+from django.db.models import Q
 from django.test.utils import override_settings
+from django_tenants.utils import get_tenant_model
 
 from tenancy import context, lifecycle, provisioning, roles, tenants
 from tenancy.conf import settings
 from tenancy.context import Target
-from tenancy.errors import TenantNotFound
 from tenancy.models import Organization
 from tenancy.rollout import executor
 from tenancy.testing import databases
@@ -216,17 +216,22 @@ def committed(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
 
 @pytest.fixture
 def scratch(committed: None) -> Iterator[Any]:
-    """A function that makes a tenant with real commits; after the test none has its slug."""
+    """A function that makes a tenant with real commits; the test leaves nothing of it."""
     slugs: set[str] = set()
+    made: set[Any] = set()
 
     def provision(slug: str, **options: Any) -> Organization:
         slugs.add(slug)
-        return provisioning.provision(slug=slug, **{"name": slug.title(), **options})
+        organization = provisioning.provision(slug=slug, **{"name": slug.title(), **options})
+        made.add(organization.pk)
+        return organization
 
     yield provision
-    for slug in slugs:
-        with suppress(TenantNotFound):
-            _remove(provisioning.get_by_slug(slug))
+    with context.override(context.PLATFORM):
+        rows = get_tenant_model()._default_manager
+        left = list(rows.filter(Q(slug__in=slugs) | Q(pk__in=made)))
+    for organization in left:
+        _remove(organization)
 
 
 def _remove(organization: Organization) -> None:

@@ -308,10 +308,13 @@ def _find_canary(files: Any) -> set[str]:
     found = set()
     for schema, table in ask(
         "SELECT schemaname, tablename FROM pg_tables"
-        " WHERE schemaname NOT IN ('pg_catalog', 'information_schema')"
+        " WHERE schemaname NOT IN ('pg_catalog', 'information_schema', 'audit')"
     ):
         if ask(f'SELECT 1 FROM "{schema}"."{table}" AS row WHERE row::text LIKE %s', f"%{CANARY}%"):
             found.add("database")
+    with context.override(PLATFORM), connections["default"].cursor() as cursor:
+        cursor.execute("SELECT 1 FROM audit.event WHERE event::text LIKE %s", [f"%{CANARY}%"])
+        found |= {"audit log"} if cursor.fetchone() else set()
     if files is not None and any(
         CANARY in path.read_text() for path in files.rglob("*") if path.is_file()
     ):

@@ -102,7 +102,7 @@ class Command(migrate_schemas.MigrateSchemasCommand):  # type: ignore[misc]  # u
             if self.options["verbosity"]:
                 self.stdout.write(" done")
 
-    def _show(self, missing: dict[str, list[plan.Migration]]) -> None:
+    def _show(self, missing: dict[str, list[plan.Key]]) -> None:
         for schema, migrations in missing.items():
             self.stdout.write(f"{schema} lacks {len(migrations)}:")
             for app, name in migrations:

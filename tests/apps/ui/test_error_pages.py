@@ -18,6 +18,7 @@ PAGES = {
     "403.html": "Not for this account",
     "403_csrf.html": "This page was open too long",
     "404.html": "Nothing here",
+    "410.html": "Deleted",
     "429.html": "Too much at once",
     "500.html": "Something broke on our side",
     "503.html": "Out of service for now",
