@@ -42,6 +42,8 @@ class Settings:
     GRACE: timedelta = timedelta(days=30)
     SLUG_RETIREMENT: timedelta = timedelta(days=365)
     WARM_POOL: int = 0
+    LARGE_MODELS: Collection[str] = ()
+    REVIEWED_MIGRATIONS: Mapping[str, str] = {}
 
     def __getattribute__(self, name: str) -> Any:
         default = super().__getattribute__(name)

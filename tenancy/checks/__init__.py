@@ -36,6 +36,16 @@ Each check has an id, a sentence and a hint that can be typed.
                tenancy.E044  requests of tenants that write what only the public schema has
                tenancy.W010  a switch of TENANCY_COMPAT that is on
                tenancy.W011  a setting of django-tenants that no longer means anything
+    migrations tenancy.E070  what the running release reads is gone
+               tenancy.E071  a column that a running release has no value for
+               tenancy.W072  a table that is written anew
+               tenancy.W073  NOT NULL that is proven row by row
+               tenancy.W074  an index of a large table, built while nobody may write
+               tenancy.W075  a constraint of a large table, proven while nobody may write
+               tenancy.W076  rows that are changed while a table is locked
+               tenancy.W077  no way back
+               tenancy.W078  atomic = False that harms, or that is missing
+               tenancy.E079  what is said to these that they do not understand
     server     tenancy.E007  an old PostgreSQL
                tenancy.E008  a login to which privileges do not apply
                tenancy.E009  a login with rights of its own
@@ -64,6 +74,7 @@ from django.db import connections
 from tenancy import context
 from tenancy.checks import (
     adoption,
+    migrations,
     poolers,
     server,
     sessions,
@@ -87,6 +98,9 @@ def register() -> None:
     # A tag of its own: asking imports Celery, which a process that serves pages may do without.
     for check in tasks.CHECKS:
         register_check(check, "tasks")
+    # Likewise: a process that serves pages runs no migration, and need not load them.
+    for check in migrations.CHECKS:
+        register_check(check, "migrations")
     register_check(check_servers, Tags.database)
 
 

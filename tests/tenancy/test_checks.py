@@ -15,13 +15,26 @@ from django.db import connections, models
 from django.test.utils import isolate_apps
 
 from tenancy import checks, context, roles, router
-from tenancy.checks import adoption, poolers, server, sessions, stores, tasks, templates
+from tenancy.checks import (
+    adoption,
+    migrations,
+    poolers,
+    server,
+    sessions,
+    stores,
+    tasks,
+    templates,
+)
 from tenancy.checks import settings as before_servers
+from tenancy.checks.migrations import rules
 from tenancy.models import Organization
 from tests.fixtures import servers
 
 BOTH = ["default", "ddl"]
-SOURCES = (before_servers, sessions, stores, templates, tasks, adoption, server, poolers)
+SOURCES = (
+    *(before_servers, sessions, stores, templates, tasks, adoption),
+    *(migrations, rules, server, poolers),
+)
 
 
 def ids(messages: list[CheckMessage]) -> list[str | None]:
