@@ -239,6 +239,22 @@ SIZES = """
      GROUP BY nspname
 """
 
+# Schemas of the owner's and roles of tenants', whether or not anybody has them.
+LIST_SCHEMAS = """
+    SELECT nspname
+      FROM pg_catalog.pg_namespace
+     WHERE pg_get_userbyid(nspowner) = %(ddl)s
+       AND nspname <> %(public)s
+     ORDER BY nspname
+"""
+LIST_ROLES = """
+    SELECT pg_get_userbyid(member)
+      FROM pg_catalog.pg_auth_members
+     WHERE pg_get_userbyid(roleid) = %(tenants)s
+       AND pg_get_userbyid(member) <> %(ddl)s
+     ORDER BY 1
+"""
+
 REVOKE_READABLE = """
     REVOKE ALL ON ALL TABLES IN SCHEMA public FROM {tenants};
     REVOKE ALL ON ALL SEQUENCES IN SCHEMA public FROM {tenants}
@@ -486,6 +502,24 @@ def list_applied(
     for schema, app, name in _of_migrations(connection, APPLIED, names):
         applied.setdefault(str(schema), set()).add((str(app), str(name)))
     return applied
+
+
+def list_all(connection: BaseDatabaseWrapper) -> list[str]:
+    """Return the schemas that the owner made for tenants, also those that no tenant has."""
+    with connection.cursor() as cursor:
+        cursor.execute(LIST_SCHEMAS, {"ddl": owner_of(connection), "public": PUBLIC_SCHEMA})
+        return [name for (name,) in cursor.fetchall()]
+
+
+def list_roles(connection: BaseDatabaseWrapper) -> list[str]:
+    """Return the schemas whose roles there are, also those that no tenant has."""
+    if compat.is_on("no_roles"):
+        return []
+    prefix = role_prefix(connection)
+    parameters = {"tenants": roles.name(prefix, "tenants"), "ddl": roles.name(prefix, "ddl")}
+    with connection.cursor() as cursor:
+        cursor.execute(LIST_ROLES, parameters)
+        return [name.removeprefix(f"{prefix}_") for (name,) in cursor.fetchall()]
 
 
 def list_tables(connection: BaseDatabaseWrapper, schema: str) -> list[str]:

@@ -9,7 +9,7 @@ log, in the transaction of what it did.
 
 from __future__ import annotations
 
-from tenancy.lifecycle.deletion import delete, purge
+from tenancy.lifecycle.deletion import abandon, delete, delete_when_due, purge
 from tenancy.lifecycle.edges import (
     EDGES,
     Edge,
@@ -20,16 +20,23 @@ from tenancy.lifecycle.edges import (
     resume,
     suspend,
 )
+from tenancy.lifecycle.reconciliation import Finding, reconcile
+from tenancy.lifecycle.renaming import rename
 
 __all__ = [
     "EDGES",
     "Edge",
+    "Finding",
+    "abandon",
     "begin_maintenance",
     "delete",
+    "delete_when_due",
     "hold",
     "offboard",
     "purge",
+    "reconcile",
     "release",
+    "rename",
     "resume",
     "suspend",
 ]

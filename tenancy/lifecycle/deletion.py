@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from django.db import DatabaseError, connections, transaction
+from django.db.models import Q
+from django.utils import timezone
 from django_tenants.utils import get_tenant_domain_model, get_tenant_model
 
 from tenancy import audit, cache, context, schemas, steps, storage
@@ -42,9 +44,24 @@ def delete(organization: Organization, *, actor: str | None = None) -> None:
     one that comes while this goes on; UnableToProvision when PostgreSQL refuses, and then
     what was dropped before is gone.
     """
-    if edges.is_deleted(organization):
-        return
-    edges.go(edges.BEGIN_DELETION, organization, actor=actor)
+    match edges.state_of(organization):
+        case State.DELETED:
+            return
+        case State.REQUESTED | State.PROVISIONING:
+            abandon(organization, actor=actor)
+        case _:
+            edges.go(edges.BEGIN_DELETION, organization, actor=actor)
+            _go_on(organization, actor)
+
+
+def delete_when_due(organization: Organization, *, actor: str | None = None) -> None:
+    """Delete it as `delete` does, if it is let go and its grace is over at this moment."""
+    is_due = Q(delete_after__lte=timezone.now())
+    edges.go(edges.END_GRACE, organization, actor=actor, where=is_due)
+    _go_on(organization, actor)
+
+
+def _go_on(organization: Organization, actor: str | None) -> None:
     steps.reached("delete: state changed")
     try:
         _close(organization)
@@ -59,6 +76,18 @@ def delete(organization: Organization, *, actor: str | None = None) -> None:
             f"{organization.slug!r} is not deleted in full: {edges.primary_message(error)} "
             f"Type: manage.py reconcile_tenants {organization.slug}"
         ) from error
+
+
+def abandon(organization: Organization, *, actor: str | None = None) -> None:
+    """
+    Remove what was asked for and never made; its name is free at once.
+
+    Raise InvalidTransition when it has been made meanwhile.
+    """
+    using = settings.DDL_DATABASE
+    with context.override(context.PLATFORM, in_transaction=True), transaction.atomic(using=using):
+        edges.go(edges.ABANDON, organization, actor=actor, using=using)
+        get_tenant_model()._default_manager.using(using).filter(pk=organization.pk).delete()
 
 
 def purge(organization: Organization, *, actor: str | None = None) -> None:

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, models, transaction
+from django.db.models import Q
 from django.utils import timezone
 from django_tenants.utils import get_tenant_model
 
@@ -22,6 +23,7 @@ from tenancy.models import STATES_GONE, STATES_TO_COME, STATES_WITH_SCHEMA, Orga
 Details = Mapping[str, Any]
 
 NONE: Details = MappingProxyType({})
+EVERYWHERE = Q()
 
 
 @dataclass(frozen=True)
@@ -55,10 +57,22 @@ OFFBOARD = Edge(
     State.OFFBOARDING,
     is_forbidden_by_hold=True,
 )
-# What was never there in full is taken away in the same way as what was.
+# Nothing of it is there but its row: a schema of that name would be somebody else's.
+ABANDON = Edge(
+    "organization.abandoned",
+    STATES_TO_COME,
+    State.DELETED,
+    is_forbidden_by_hold=True,
+)
+END_GRACE = Edge(
+    "organization.deletion_began",
+    (State.OFFBOARDING,),
+    State.DELETING,
+    is_forbidden_by_hold=True,
+)
 BEGIN_DELETION = Edge(
     "organization.deletion_began",
-    (*STATES_TO_COME, *STATES_WITH_SCHEMA),
+    STATES_WITH_SCHEMA,
     State.DELETING,
     is_forbidden_by_hold=True,
 )
@@ -69,7 +83,16 @@ FINISH_DELETION = Edge(
     is_forbidden_by_hold=True,
 )
 # `tenancy.provisioning` has the edges from requested to active.
-EDGES = (SUSPEND, BEGIN_MAINTENANCE, RESUME, OFFBOARD, BEGIN_DELETION, FINISH_DELETION)
+EDGES = (
+    SUSPEND,
+    BEGIN_MAINTENANCE,
+    RESUME,
+    OFFBOARD,
+    END_GRACE,
+    ABANDON,
+    BEGIN_DELETION,
+    FINISH_DELETION,
+)
 
 
 def suspend(organization: Organization, *, reason: str = "", actor: str | None = None) -> None:
@@ -123,7 +146,7 @@ def hold(organization: Organization, *, reason: str = "", actor: str | None = No
     What is being deleted at this moment is left as far as it is.
     """
     reason = _sentence("hold_reason", reason)
-    if is_deleted(organization):
+    if state_of(organization) == State.DELETED:
         raise InvalidTransition(f"{organization.slug!r} was deleted: there is nothing to hold.")
     details = {"reason": reason}
     _mark(organization, "organization.held", actor, details, is_on_hold=True, hold_reason=reason)
@@ -141,13 +164,15 @@ def go(
     actor: str | None,
     details: Details = NONE,
     using: str = DEFAULT_DB_ALIAS,
+    where: Q = EVERYWHERE,
     **columns: Any,
 ) -> bool:
     """
     Take `edge` and set `columns`, in one transaction with its record; return whether it was taken.
 
     It is not where the tenant is there already. Raise InvalidTransition from any other state
-    than its sources, and for a hold that forbids it; TenantNotFound when there is no such row.
+    than its sources, `where` it may not be taken, and for a hold that forbids it;
+    TenantNotFound when there is no such row.
     """
     with context.override(context.PLATFORM, in_transaction=True):
         try:
@@ -156,7 +181,7 @@ def go(
                 before = row_of(organization, using=using)
                 is_taken = before.state != edge.target
                 if is_taken:
-                    _take(edge, before, columns, using)
+                    _take(edge, before, where, columns, using)
                     audit.record(
                         edge.action,
                         organization=before,
@@ -171,9 +196,9 @@ def go(
     return is_taken
 
 
-def _take(edge: Edge, before: Organization, columns: dict[str, Any], using: str) -> None:
+def _take(edge: Edge, before: Organization, where: Q, columns: dict[str, Any], using: str) -> None:
     rows = get_tenant_model()._default_manager.using(using)
-    rows = rows.filter(pk=before.pk, state__in=edge.sources)
+    rows = rows.filter(where, pk=before.pk, state__in=edge.sources)
     if edge.is_forbidden_by_hold:
         rows = rows.filter(is_on_hold=False)
     # The row count decides, whatever was read before.
@@ -211,7 +236,8 @@ def record_refusal(
 ) -> None:
     """Write down that somebody tried to delete what is on hold."""
     if edge.is_forbidden_by_hold:
-        with transaction.atomic(using=using):
+        platform = context.override(context.PLATFORM, in_transaction=True)
+        with platform, transaction.atomic(using=using):
             audit.record(
                 "organization.deletion_refused",
                 organization=organization,
@@ -235,6 +261,10 @@ def why_not(edge: Edge, organization: Organization) -> str:
         return f"{slug!r} is {state.value}, and does not come back."
     if state in STATES_TO_COME:
         return f"{slug!r} is {state.value}. Type: manage.py reconcile_tenants {slug}"
+    if state == State.OFFBOARDING and edge is END_GRACE:
+        return f"The grace of {slug!r} is not over. Type: manage.py delete_tenant {slug} --now"
+    if state == State.ACTIVE:
+        return f"{slug!r} is active. To delete it, type: manage.py delete_tenant {slug}"
     return (
         f"{slug!r} is {state.value}, from where there is no way to {edge.target.value!r}. "
         f"Type first: manage.py resume_tenant {slug}"
@@ -250,11 +280,11 @@ def row_of(organization: Organization, *, using: str) -> Organization:
     return row
 
 
-def is_deleted(organization: Organization) -> bool:
-    """Tell whether nothing is left of it but its row, if that."""
+def state_of(organization: Organization) -> State:
+    """Return its state as it is now; what has no row is deleted."""
     with context.override(context.PLATFORM, in_transaction=True):
         rows = get_tenant_model()._default_manager.filter(pk=organization.pk)
-        return not rows.exclude(state=State.DELETED).exists()
+        return State(rows.values_list("state", flat=True).first() or State.DELETED)
 
 
 def refresh(organization: Organization, *, using: str = DEFAULT_DB_ALIAS) -> None:

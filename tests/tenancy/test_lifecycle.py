@@ -25,6 +25,8 @@ VERBS: dict[edges.Edge, Callable[[Organization], object]] = {
     edges.BEGIN_MAINTENANCE: lifecycle.begin_maintenance,
     edges.RESUME: lifecycle.resume,
     edges.OFFBOARD: lifecycle.offboard,
+    edges.END_GRACE: lambda elm: edges.go(edges.END_GRACE, elm, actor=None),
+    edges.ABANDON: lambda elm: edges.go(edges.ABANDON, elm, actor=None),
     edges.BEGIN_DELETION: lambda elm: edges.go(edges.BEGIN_DELETION, elm, actor=None),
     edges.FINISH_DELETION: lambda elm: edges.go(edges.FINISH_DELETION, elm, actor=None),
 }

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
-from django.template.defaultfilters import filesizeformat
 
 from tenancy import lifecycle
 from tenancy.errors import InvalidTransition
 from tenancy.lifecycle import edges, inventory
+from tenancy.management import tables
 from tenancy.management.organizations import OrganizationCommand
 from tenancy.management.stock import unless_own_model
 from tenancy.models import STATES_GONE, Organization, State
@@ -56,7 +56,7 @@ class OwnCommand(OrganizationCommand):
         width = max(map(len, found.tables), default=0)
         for table, rows in found.tables.items():
             self.say(f"  {table:<{width}}  {rows:>12,} rows")
-        size, of_files = _spell(found.size), _spell(found.size_of_files)
+        size, of_files = tables.spell_size(found.size), tables.spell_size(found.size_of_files)
         self.say(
             f"\n  schema   {organization.schema_name}, and its role\n"
             f"  tables   {len(found.tables)} with {found.rows:,} rows, {size}\n"
@@ -89,10 +89,6 @@ class OwnCommand(OrganizationCommand):
             raise CommandError(f"You typed {confirm!r} and not {slug!r}: nothing was deleted.")
         lifecycle.delete(organization)
         self.say(f"Deleted {name} with schema {schema}.")
-
-
-def _spell(size: int) -> str:
-    return str(filesizeformat(size)).replace("\N{NO-BREAK SPACE}", " ")
 
 
 Command = unless_own_model("delete_tenant", OwnCommand)

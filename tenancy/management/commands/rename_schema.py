@@ -9,7 +9,7 @@ from tenancy.management.stock import unless_own_model
 class OwnCommand(RefusedCommand):
     reason = (
         "it renames the schema and neither its role nor the rights of the role, so that the tenant "
-        "could not be served. Choose another name with `create_tenant`, and move the data."
+        "could not be served. Type: rename_tenant OLD NEW"
     )
 
 
