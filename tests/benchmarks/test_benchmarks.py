@@ -179,6 +179,7 @@ class TestFleet:
         for metric in ("p50_provision", "p95_provision", *TOTALS):
             measured = [rows[metric][system] for system in ("ours", "django_tenants", "limit")]
             assert None not in measured
+        assert rows["p95_provision_warm"]["ours"] < rows["p50_provision"]["ours"]
         for name in FLEET_SIZES:
             if name != "provision":
                 assert 30 < rows[f"peak_{name}"]["ours"] < 1_000

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from statistics import median, quantiles
 from typing import Any
 
+from tests.benchmarks.children import Child
 from tests.benchmarks.errors import WrongRows
 from tests.benchmarks.fleet import changes, stage
 from tests.benchmarks.fleet.changes import NOTHING, Change
@@ -52,27 +53,34 @@ def measure(name: str, fleet: Fleet, extent: Extent, progress: Progress) -> list
 
 
 def _provision(fleet: Fleet, extent: Extent, progress: Progress) -> list[Samples]:
-    p50 = Samples("p50_provision", fleet.size, "ms")
-    p95 = Samples("p95_provision", fleet.size, "ms")
+    found = {
+        name: Samples(name, fleet.size, "ms")
+        for kind in ("provision", "provision_warm")
+        for name in (f"p50_{kind}", f"p95_{kind}")
+    }
     with ExitStack() as stack:
         team = {system: stack.enter_context(stage.worker(system)) for system in SYSTEMS}
         for system, child in team.items():
             child.hear()
-            child.ask(**_order(fleet, system, 1))
+            _make_clinics("provision", system, child, fleet, 1)
         for round_ in range(extent.rounds):
             for system in _in_turn(round_):
-                count = CLINICS_OF_STOCK if system is STOCK else extent.clinics
-                answer = team[system].ask(**_order(fleet, system, count))
-                p50.add(system.key, median(answer["milliseconds"]))
-                p95.add(system.key, _p95(answer["milliseconds"]))
+                for kind in ("provision", "provision_warm") if system is OURS else ("provision",):
+                    count = CLINICS_OF_STOCK if system is STOCK else extent.clinics
+                    milliseconds = _make_clinics(kind, system, team[system], fleet, count)
+                    found[f"p50_{kind}"].add(system.key, median(milliseconds))
+                    found[f"p95_{kind}"].add(system.key, _p95(milliseconds))
                 fleet.drop_new()
                 progress()
-    return [p50, p95]
+    return list(found.values())
 
 
-def _order(fleet: Fleet, system: System, count: int) -> dict[str, Any]:
-    order = {"do": "provision", "slugs": fleet.new_slugs(count)}
-    return {**order, "script": fleet.script} if system is LIMIT else order
+def _make_clinics(kind: str, system: System, child: Child, fleet: Fleet, count: int) -> list[float]:
+    order: dict[str, Any] = {"do": kind, "slugs": fleet.new_slugs(count)}
+    if system is LIMIT:
+        order["script"] = fleet.script
+    milliseconds: list[float] = child.ask(**order)["milliseconds"]
+    return milliseconds
 
 
 def _migrate(

@@ -11,4 +11,3 @@ from tests.benchmarks.project.settings.fleet import *  # noqa: F403  # what a se
 
 DATABASES = databases(app_url=os.environ["BENCH_DATABASE_URL"], ddl_url=os.environ["BENCH_DDL_URL"])
 CACHES = caches(redis_url=os.environ["REDIS_URL"])
-TENANCY_WARM_POOL = int(os.environ.get("BENCH_WARM_POOL", "0"))
