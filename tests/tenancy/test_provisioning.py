@@ -254,6 +254,13 @@ class TestProvision:
         # Begin, the lock, who has the name, what is there, the rows, the schema, the record.
         assert len(sent) <= 14
 
+    def test_asks_nothing_at_the_applications_address(self, scratch: Any) -> None:
+        """What it asks there another transaction answers, and may not know yet."""
+        with CaptureQueriesContext(connection) as queries:
+            scratch("yarrow")
+
+        assert [query["sql"] for query in queries] == []
+
     def test_makes_what_migrating_makes(self, scratch: Any, slow: Any) -> None:
         """The oracle: the same catalogue, and the same rows but for times."""
         assert contents(scratch("birch")) == contents(slow("cedar"))
