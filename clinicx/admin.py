@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib import admin
 from django.http import HttpRequest
 from django.templatetags.static import static
+from unfold.widgets import UnfoldAdminTextInputWidget
 
 from apps.ui.admin import ModelAdmin, TabularInline
 from apps.ui.sites import platform_site
 from tenancy.admin import DomainInline as _DomainInline
 from tenancy.admin import OrganizationAdmin as _OrganizationAdmin
 from tenancy.admin import RejectedTaskAdmin as _RejectedTaskAdmin
+from tenancy.admin import RequestForm as _RequestForm
 from tenancy.models import Organization
 from tenancy.rejections import RejectedTask
 
@@ -25,9 +29,18 @@ class DomainInline(_DomainInline, TabularInline):
     pass
 
 
+class RequestForm(_RequestForm):
+    """The same in the look of the admin's own fields."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["domain"].widget = UnfoldAdminTextInputWidget()
+
+
 @admin.register(Organization, site=site)
 class OrganizationAdmin(_OrganizationAdmin, ModelAdmin):
     inlines = (DomainInline,)
+    add_form = RequestForm
 
 
 @admin.register(RejectedTask, site=site)

@@ -9,10 +9,25 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib import admin
-from django.http import HttpRequest
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.admin.utils import quote, unquote
+from django.core.exceptions import PermissionDenied
+from django.http import (
+    Http404,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseNotAllowed,
+    HttpResponseRedirect,
+)
+from django.template.response import TemplateResponse
+from django.urls import path, reverse
 
-from tenancy.models import Domain
+from tenancy import progress, provisioning
+from tenancy.conf import settings
+from tenancy.errors import NameTaken, UnableToProvision
+from tenancy.models import STATES_TO_COME, Domain, Organization, validate_host
+from tenancy.tasks import owners
 
 
 class DomainInline(admin.TabularInline):  # type: ignore[type-arg]  # generic only in stubs
@@ -20,8 +35,36 @@ class DomainInline(admin.TabularInline):  # type: ignore[type-arg]  # generic on
     extra = 0
 
 
+class RequestForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only in stubs
+    """What an organization is to be called; refused where the name is somebody's."""
+
+    domain = forms.CharField(
+        required=False,
+        max_length=253,
+        validators=[validate_host],
+        help_text="A host of its own beside that, for example 'praxis.example.org'.",
+    )
+
+    class Meta:
+        model = Organization
+        fields = ("name", "slug")
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or {}
+        slug, domain = cleaned.get("slug"), cleaned.get("domain")
+        if slug and (why := provisioning.why_not_free(slug=slug)):
+            self.add_error("slug", why)
+        elif slug and domain and (why := provisioning.why_not_free(slug=slug, domain=domain)):
+            self.add_error("domain", why)
+        return cleaned
+
+
 class OrganizationAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only in stubs
-    """A web request runs no DDL, so organizations are not made or deleted here."""
+    """
+    A web request runs no DDL: adding an organization asks for it, and shows how far it is.
+
+    None is deleted here.
+    """
 
     list_display = ("name", "slug", "state", "schema_name", "created_at")
     list_filter = ("state",)
@@ -29,12 +72,136 @@ class OrganizationAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic 
     readonly_fields = ("slug", "state", "state_reason", "schema_name", "created_at")
     fields = ("name", "slug", "state", "state_reason", "schema_name", "created_at")
     inlines = (DomainInline,)
+    add_form = RequestForm
+    add_fields = ("name", "slug", "domain")
+    to_come_fields = ("name", "slug", "state", "created_at")
+    change_form_template = "tenancy/admin/organization.html"
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
+    class Media:
+        css = {"all": ("tenancy/progress.css",)}
+        js = ("tenancy/progress.js",)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+    # Asking for one
+
+    def get_form(
+        self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any
+    ) -> Any:
+        if obj is None:
+            kwargs["form"] = self.add_form
+        return super().get_form(request, obj, change, **kwargs)
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        if obj is None:
+            return self.add_fields
+        return self.to_come_fields if _is_to_come(obj) else super().get_fields(request, obj)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        if obj is None:
+            return ()
+        # What is typed meanwhile would be lost as soon as it is there.
+        return self.to_come_fields if _is_to_come(obj) else self.readonly_fields
+
+    def get_inlines(self, request: HttpRequest, obj: Any) -> Any:
+        is_there = obj is not None and not _is_to_come(obj)
+        return super().get_inlines(request, obj) if is_there else ()
+
+    def add_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().add_view(request, *args, **kwargs)
+        except (NameTaken, UnableToProvision) as error:
+            # Somebody was faster than the form.
+            self.message_user(request, str(error), messages.ERROR)
+            return HttpResponseRedirect(request.get_full_path())
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        if change:
+            super().save_model(request, obj, form, change)
+            return
+        asked = provisioning.request(
+            slug=obj.slug, name=obj.name, domain=form.cleaned_data["domain"] or None
+        )
+        owners.queue_provisioning(asked)
+        obj.pk = asked.pk
+        obj._state.adding = False
+        obj.refresh_from_db()
+
+    def response_add(self, request: HttpRequest, obj: Any, post_url_continue: Any = None) -> Any:
+        self.message_user(request, f"{obj} was asked for.", messages.SUCCESS)
+        return HttpResponseRedirect(self._url("change", obj))
+
+    # How far it is
+
+    def get_urls(self) -> list[Any]:
+        wrap = self.admin_site.admin_view
+        return [
+            path(
+                "<path:object_id>/progress/",
+                wrap(self.progress_view),
+                name=self._url_name("progress"),
+            ),
+            path("<path:object_id>/retry/", wrap(self.retry_view), name=self._url_name("retry")),
+            *super().get_urls(),
+        ]
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> Any:
+        organization = context.get("original")
+        if organization is not None and _is_to_come(organization):
+            context.update(self._progress(request, organization))
+            context.update(show_save=False, show_save_and_continue=False)
+            context.update(show_save_and_add_another=False)
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    def progress_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Answer with how far it is, or with nothing when it is there."""
+        organization = self._require(request, object_id, self.has_view_permission)
+        context = self._progress(request, organization)
+        if context["progress"] is None:
+            return HttpResponse(status=204)
+        return TemplateResponse(request, "tenancy/admin/_progress.html", context)
+
+    def retry_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Queue it once more."""
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        organization = self._require(request, object_id, self.has_change_permission)
+        if _is_to_come(organization):
+            provisioning.forget_failure(organization)
+            if owners.queue_provisioning(organization):
+                self.message_user(request, f"{organization} was asked for again.")
+        return HttpResponseRedirect(self._url("change", organization))
+
+    def _require(self, request: HttpRequest, object_id: str, is_allowed: Any) -> Any:
+        organization = self.get_object(request, unquote(object_id))
+        if organization is None:
+            raise Http404
+        if not is_allowed(request, organization):
+            raise PermissionDenied
+        return organization
+
+    def _progress(self, request: HttpRequest, organization: Any) -> dict[str, Any]:
+        may_retry = self.has_change_permission(request, organization) and settings.CELERY_APP
+        return {
+            "progress": progress.of(organization),
+            "progress_url": self._url("progress", organization),
+            "retry_url": self._url("retry", organization) if may_retry else "",
+        }
+
+    def _url(self, name: str, organization: Any) -> str:
+        return reverse(
+            f"{self.admin_site.name}:{self._url_name(name)}", args=[quote(organization.pk)]
+        )
+
+    def _url_name(self, name: str) -> str:
+        return f"{self.opts.app_label}_{self.opts.model_name}_{name}"
+
+
+def _is_to_come(organization: Any) -> bool:
+    return organization.state in STATES_TO_COME
 
 
 class RejectedTaskAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only in stubs

@@ -140,6 +140,13 @@ def carry_out(organization: Organization, *, actor: str | None = None) -> Organi
         return _row(organization)
 
 
+def forget_failure(organization: Organization) -> None:
+    """Let its row no longer say what failed: somebody is asked to try again."""
+    with context.override(context.PLATFORM, in_transaction=True):
+        rows = _rows(DEFAULT_DB_ALIAS).filter(pk=organization.pk, state__in=STATES_TO_COME)
+        rows.update(state_reason="", state_changed_at=timezone.now())
+
+
 def list_to_come() -> list[Organization]:
     """Return those that were requested and are not there yet, whoever asked first first."""
     with context.override(context.PLATFORM, in_transaction=True):

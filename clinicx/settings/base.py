@@ -5,6 +5,7 @@ What is the same wherever ClinicX runs.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from csp.constants import NONE, SELF
 
@@ -170,7 +171,7 @@ CELERY_WORKER_ENABLE_REMOTE_CONTROL = False
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 # The schedule is crontab's text and not Celery's object: to import Celery takes 12 MB of each
 # process, also of those that serve pages.
-CELERY_BEAT_SCHEDULE = {
+CELERY_BEAT_SCHEDULE: dict[str, Any] = {
     f"clear-expired-sessions-{tenants}": {
         "task": "apps.accounts.tasks.clear_expired_sessions",
         "schedule": "17 3 * * *",
@@ -179,6 +180,16 @@ CELERY_BEAT_SCHEDULE = {
     }
     for tenants in ("all", "platform")
 }
+# Schemas that wait for a clinic. Without any there is nothing to look after, and no worker
+# with the owner's address to do it, perhaps.
+TENANCY_WARM_POOL = env.integer("WARM_POOL", 0, minimum=0)
+if TENANCY_WARM_POOL:
+    CELERY_BEAT_SCHEDULE["fill-warm-pool"] = {
+        "task": "tenancy.fill_pool",
+        "schedule": "*/5 * * * *",
+        "tenants": "platform",
+        "options": {"queue": "tenancy-owner", "expires": 5 * 60},
+    }
 
 # The API
 

@@ -10,18 +10,25 @@ from typing import Any
 import celery
 from celery import signals
 from django.core import checks
+from django.db import connections
 from django.utils.module_loading import import_string
 
 from tenancy.conf import settings
 
 FAN_OUT = "tenancy.fan_out"
+CARRY_OUT = "tenancy.carry_out"
+FILL_POOL = "tenancy.fill_pool"
+
+# Of the tasks that need the owner's address: workers that have it listen here, too.
+OWNERS_QUEUE = "tenancy-owner"
 
 DEFAULTS = {
     "worker_consumer": "tenancy.tasks.worker:Consumer",
     "beat_scheduler": "tenancy.tasks.beat:Scheduler",
 }
 
-# A worker needs the owner's address as little as a process that serves pages.
+# A worker needs the owner's address as little as a process that serves pages; one that has
+# it makes organizations.
 MEANT = {"tenancy.E002"}
 
 
@@ -35,6 +42,8 @@ class Celery(celery.Celery):
         super().__init__(*args, **options)
         self.add_defaults(lambda: DEFAULTS)
         self.task(name=FAN_OUT, bind=True, shared=False, ignore_result=True)(_fan_out)
+        for name, function in ((CARRY_OUT, _carry_out), (FILL_POOL, _fill_pool)):
+            self.task(name=name, shared=False, ignore_result=True, queue=OWNERS_QUEUE)(function)
 
 
 def _fan_out(self: Any, /, **what: Any) -> None:
@@ -42,6 +51,26 @@ def _fan_out(self: Any, /, **what: Any) -> None:
     from tenancy.tasks import beat
 
     beat.fan_out(self, **what)
+
+
+def _carry_out(identity: str) -> None:
+    from tenancy.tasks import owners  # as above
+
+    owners.carry_out(identity)
+
+
+def _fill_pool() -> None:
+    from tenancy.tasks import owners  # as above
+
+    owners.fill_pool()
+
+
+@signals.celeryd_after_setup.connect
+def listen_as_owner(sender: str, instance: Any, **kwargs: Any) -> None:
+    """Let a worker that has the owner's address do what only it can, whatever -Q says."""
+    if isinstance(instance.app, Celery) and settings.DDL_DATABASE in connections:
+        queues = instance.app.amqp.queues
+        queues.select_add(queues[OWNERS_QUEUE])
 
 
 @signals.worker_init.connect

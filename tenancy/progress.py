@@ -1,0 +1,65 @@
+"""
+How far is an organization that was asked for, and who has to do what next?
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.utils import timezone
+
+from tenancy.models import STATES_TO_COME, State
+
+# A worker begins at once. If none did by now, somebody should look.
+PATIENCE = timedelta(seconds=20)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One of the steps; `state` is done, now, failed or next."""
+
+    label: str
+    state: str
+    note: str = ""
+    since: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far it is; `is_failed` when nobody goes on by themselves."""
+
+    steps: Sequence[Step]
+    command: str
+    is_failed: bool
+
+
+def of(organization: Any) -> Progress | None:
+    """Return how far it is on its way into service, None where it is there already, or gone."""
+    if organization.state not in STATES_TO_COME:
+        return None
+    is_failed = bool(organization.state_reason)
+    is_late = timezone.now() - organization.state_changed_at > PATIENCE
+    making = _making(organization, is_failed=is_failed, is_late=is_late)
+    return Progress(
+        steps=(
+            Step("Requested", "done", since=organization.created_at),
+            making,
+            Step("In service", "next", note=f"It will answer at {organization.host}."),
+        ),
+        command=f"manage.py reconcile_tenants {organization.slug}" * (is_failed or is_late),
+        is_failed=is_failed,
+    )
+
+
+def _making(organization: Any, *, is_failed: bool, is_late: bool) -> Step:
+    if is_failed:
+        return Step("Could not be made", "failed", note=organization.state_reason)
+    if organization.state == State.PROVISIONING:
+        note = "Its schema, its role and its tables. " + "Longer than usual." * is_late
+        return Step("Being made", "now", note=note.strip(), since=organization.state_changed_at)
+    if is_late:
+        return Step("Waiting", "now", note="No worker that may make it has begun.")
+    return Step("Waiting for a worker", "now")
