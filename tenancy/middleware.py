@@ -38,6 +38,10 @@ from tenancy.tenants import Tenant
 KeepBelow: TypeAlias = Callable[[HttpResponseBase], HttpResponseBase]
 
 
+# What Django answers when the database refuses: the second where a session cannot be saved.
+FAILURES = (HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.BAD_REQUEST)
+
+
 class TenantRequest(HttpRequest):
     """A request after TenantMiddleware; on the base domain its tenant is None."""
 
@@ -81,7 +85,7 @@ class TenantMiddleware:
             return target
         with _working(request, target) as keep_below:
             response = await self.get_response(request)
-            if response.status_code == HTTPStatus.INTERNAL_SERVER_ERROR:
+            if response.status_code in FAILURES:
                 response = await sync_to_async(_unless_gone)(request, response)
             return _carry_stream(keep_below(response))
 
@@ -133,7 +137,7 @@ def _unless_gone(request: TenantRequest, response: HttpResponseBase) -> HttpResp
     then its role or its tables are not where they were, and PostgreSQL refuses. Nothing
     was read elsewhere, and whoever asks again is told the truth.
     """
-    if response.status_code != HTTPStatus.INTERNAL_SERVER_ERROR or request.tenant is None:
+    if response.status_code not in FAILURES or request.tenant is None:
         return response
     try:
         tenants.check_unchanged(request.tenant)
