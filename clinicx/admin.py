@@ -15,6 +15,8 @@ from tenancy.admin import DomainInline as _DomainInline
 from tenancy.admin import OrganizationAdmin as _OrganizationAdmin
 from tenancy.admin import RejectedTaskAdmin as _RejectedTaskAdmin
 from tenancy.admin import RequestForm as _RequestForm
+from tenancy.audit import AuditEvent
+from tenancy.audit_admin import AuditEventAdmin as _AuditEventAdmin
 from tenancy.models import Organization
 from tenancy.rejections import RejectedTask
 
@@ -46,3 +48,9 @@ class OrganizationAdmin(_OrganizationAdmin, ModelAdmin):
 @admin.register(RejectedTask, site=site)
 class RejectedTaskAdmin(_RejectedTaskAdmin, ModelAdmin):
     pass
+
+
+@admin.register(AuditEvent, site=site)
+class AuditEventAdmin(_AuditEventAdmin, ModelAdmin):
+    list_filter_submit = True
+    list_filter_sheet = True

@@ -20,7 +20,10 @@ class TenancyConfig(AppConfig):
         if apps.is_installed("django.contrib.sites"):
             sites.key_by_tenant()
         if apps.is_installed("django.contrib.auth"):
+            from tenancy import operators
+
             permissions.install()
+            operators.connect_signals()
         ownership.install()
         tenants.connect_signals()
         stock.install()

@@ -21,10 +21,10 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 from django.core.serializers.json import DjangoJSONEncoder
-from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections, models
 from django.http import HttpRequest
 
 from tenancy import audit_schema, compat, context, schemas
@@ -48,17 +48,63 @@ TENANTS_OF_ROLES = """
      WHERE rolname = ANY(%(roles)s)
 """
 
-# Of a deed: something was executed, or one row was created, read, updated, deleted.
-KINDS = "ECRUD"
-
-# As FHIR's AuditEvent.outcome has them.
-SUCCESS = 0
-MINOR_FAILURE = 4
-SERIOUS_FAILURE = 8
-
 # PostgreSQL, appendix A
 NO_PARTITION = "23514"
 MISSING = {"3F000", "42P01", "42883"}  # the schema, the table, the function
+
+
+class Kind(models.TextChoices):
+    """What was done to a thing: something, or one row was created, read, and so on."""
+
+    EXECUTED = "E"
+    CREATED = "C"
+    READ = "R"
+    UPDATED = "U"
+    DELETED = "D"
+
+
+class Outcome(models.IntegerChoices):
+    """How it ended, as FHIR's AuditEvent.outcome has it."""
+
+    SUCCESS = 0
+    MINOR_FAILURE = 4, "refused"
+    SERIOUS_FAILURE = 8, "failed"
+    MAJOR_FAILURE = 12, "failed, and much with it"
+
+
+class AuditEvent(models.Model):
+    """
+    One record, to be read: a tenant finds its own here and the platform all of them.
+
+    Its table is no migration's: tenancy.roles.bootstrap_sql() makes it. Whoever would save or
+    delete one is refused by PostgreSQL; record() writes.
+    """
+
+    objects: ClassVar[models.Manager[AuditEvent]]
+
+    seq = models.BigIntegerField("number", primary_key=True)
+    at = models.DateTimeField("time")
+    tenant = models.TextField(help_text="The organization's id, or 'platform'.")
+    action = models.TextField()
+    kind = models.CharField(max_length=1, choices=Kind)
+    actor = models.TextField()
+    outcome = models.SmallIntegerField(choices=Outcome)
+    table = models.TextField(null=True, db_column="tbl")  # noqa: DJ001  # not Django's table
+    object_id = models.TextField(null=True, db_column="pk")  # noqa: DJ001  # likewise
+    changed = models.JSONField(null=True)
+    details = models.JSONField(db_column="ctx")
+    transaction = models.TextField(db_column="tx", help_text="PostgreSQL's number of it.")
+
+    class Meta:
+        managed = False
+        app_label = "tenancy"
+        db_table = '"audit"."event"'
+        default_permissions = ("view",)
+        ordering = ["-seq"]
+
+    def __str__(self) -> str:
+        return f"{self.action} ({self.seq})"
+
 
 Actor: TypeAlias = str | Callable[[], str]
 
@@ -78,7 +124,7 @@ def record(
     organization: Any = None,
     kind: str = "E",
     details: Mapping[str, Any] = {},  # never changed
-    outcome: int = SUCCESS,
+    outcome: int = Outcome.SUCCESS,
     actor: str | None = None,
     table: str | None = None,
     pk: object = None,
@@ -96,15 +142,15 @@ def record(
 
     Raise UnableToRecord, and let it roll the deed back: what cannot be recorded is not done.
     """
-    if kind not in KINDS:
-        raise ValueError(f"kind is {kind!r}; use one of {', '.join(KINDS)}.")
+    if kind not in Kind.values:
+        raise ValueError(f"kind is {kind!r}; use one of {', '.join(Kind.values)}.")
     ctx = {**_where(), **_naming(organization), **details}
     values = {
         "action": action,
-        "kind": kind,
+        "kind": str(kind),
         "tenant": None if organization is None else str(organization.pk),
         "actor": actor or current_actor(),
-        "outcome": outcome,
+        "outcome": int(outcome),
         "ctx": _json(ctx),
         "table": table,
         "pk": None if pk is None else str(pk),

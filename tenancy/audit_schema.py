@@ -47,12 +47,12 @@ ALTER SCHEMA audit OWNER TO {audit};
 # the BRIN index tell where a day is.
 _EVENT = """
 CREATE TABLE IF NOT EXISTS audit.event (
-    tenant  text NOT NULL,
+    tenant  text COLLATE "C" NOT NULL,
     seq     bigint GENERATED ALWAYS AS IDENTITY,
     tx      xid8 NOT NULL DEFAULT pg_current_xact_id(),
     at      timestamptz NOT NULL DEFAULT clock_timestamp(),
     kind    "char" NOT NULL,
-    action  text NOT NULL,
+    action  text COLLATE "C" NOT NULL,
     tbl     text,
     pk      text,
     patient uuid,
@@ -65,7 +65,6 @@ CREATE TABLE IF NOT EXISTS audit.event (
 ALTER TABLE audit.event OWNER TO {audit};
 CREATE INDEX IF NOT EXISTS event_at ON audit.event USING brin (at);
 CREATE INDEX IF NOT EXISTS event_tenant ON audit.event (tenant, seq);
-CREATE INDEX IF NOT EXISTS event_actor ON audit.event (actor, seq);
 CREATE INDEX IF NOT EXISTS event_action ON audit.event (action, seq);
 CREATE INDEX IF NOT EXISTS event_patient ON audit.event (tenant, patient, at)
     WHERE patient IS NOT NULL;

@@ -4,6 +4,7 @@ For whom does a request work?
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -32,8 +33,11 @@ from tenancy.errors import (
     TenantMismatch,
     TenantNotFound,
     TenantUnavailable,
+    UnableToRecord,
 )
 from tenancy.tenants import Tenant
+
+logger = logging.getLogger(__name__)
 
 KeepBelow: TypeAlias = Callable[[HttpResponseBase], HttpResponseBase]
 
@@ -88,6 +92,14 @@ class TenantMiddleware:
             if response.status_code in FAILURES:
                 response = await sync_to_async(_unless_gone)(request, response)
             return _carry_stream(keep_below(response))
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponseBase | None:
+        """Answer 503 where the audit log took no record: what was asked for was not done."""
+        if not isinstance(error, UnableToRecord):
+            return None
+        logger.error("%s", error)
+        refuse = import_string(settings.REFUSAL_VIEW)
+        return cast("HttpResponseBase", refuse(request, error))
 
 
 def _import_views() -> None:

@@ -15,6 +15,7 @@ from django.utils import timezone
 from django_tenants.models import DomainMixin, TenantMixin
 
 from tenancy import context, names
+from tenancy.audit import AuditEvent  # noqa: F401  # here Django finds it
 from tenancy.conf import settings
 from tenancy.context import ActiveTenant
 from tenancy.errors import InvalidName

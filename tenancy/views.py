@@ -10,7 +10,14 @@ from django.http import HttpRequest, HttpResponse
 from django.template.loader import select_template
 
 from tenancy import tenants
-from tenancy.errors import InvalidToken, RateLimited, TenancyError, TenantGone, TenantUnavailable
+from tenancy.errors import (
+    InvalidToken,
+    RateLimited,
+    TenancyError,
+    TenantGone,
+    TenantUnavailable,
+    UnableToRecord,
+)
 from tenancy.models import State
 
 # Nobody knows when a suspension ends; whoever polls may look again in an hour. A maintenance
@@ -21,7 +28,8 @@ RETRY_SOON_SECONDS = {State.MAINTENANCE: 2 * 60, tenants.MOVED: 1}
 
 def refuse(request: HttpRequest, error: TenancyError) -> HttpResponse:
     """
-    Answer 503 for a tenant that is closed for the time being, 410 for one that was deleted,
+    Answer 503 for a tenant that is closed for the time being and where the audit log takes no
+    record, 410 for one that was deleted,
     401 for a token, 400 for two tenants, 429 for too many requests.
 
     The page is the project's `503.html` and so on, else tenancy's own. It
@@ -42,7 +50,7 @@ def refuse(request: HttpRequest, error: TenancyError) -> HttpResponse:
 
 def status_of(error: TenancyError) -> HTTPStatus:
     match error:
-        case TenantUnavailable():
+        case TenantUnavailable() | UnableToRecord():
             return HTTPStatus.SERVICE_UNAVAILABLE
         case TenantGone():
             return HTTPStatus.GONE

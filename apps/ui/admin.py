@@ -8,8 +8,10 @@ import unfold.admin
 from django.db.models import Field
 from django.http import HttpRequest
 
+from tenancy.operators import RecordingAdmin
 
-class ModelAdmin(unfold.admin.ModelAdmin):  # type: ignore[misc]  # untyped
+
+class ModelAdmin(RecordingAdmin, unfold.admin.ModelAdmin):  # type: ignore[misc]  # untyped
     """
     Unfold's, but for what it would remember: the last request, whoever's it was.
 

@@ -21,6 +21,7 @@ from django.http import Http404, HttpRequest, HttpResponseBase
 from django.urls import reverse
 from unfold.sites import UnfoldAdminSite
 
+from tenancy import operators
 from tenancy.middleware import TenantRequest
 
 View = Callable[..., HttpResponseBase]
@@ -77,6 +78,7 @@ class Site(UnfoldAdminSite):  # type: ignore[misc]  # untyped
     def _send_away(self, request: HttpRequest, *, wanted: str) -> HttpResponseBase:
         """Refuse who is signed in; whoever is not may sign in, and is brought back."""
         if request.user.is_authenticated and not self.has_permission(request):
+            operators.denied(request)
             raise PermissionDenied
         return redirect_to_login(wanted, reverse("accounts:sign_in"))
 

@@ -242,7 +242,7 @@ def record_refusal(
                 "organization.deletion_refused",
                 organization=organization,
                 details={"why": str(error)},
-                outcome=audit.MINOR_FAILURE,
+                outcome=audit.Outcome.MINOR_FAILURE,
                 actor=actor,
                 using=using,
             )

@@ -55,7 +55,7 @@ class TestRecord:
             organization=elm,
             kind="U",
             details={"why": "for a test"},
-            outcome=audit.MINOR_FAILURE,
+            outcome=audit.Outcome.MINOR_FAILURE,
             actor="anna",
             table="tenancy_organization",
             pk=elm.pk,
