@@ -19,6 +19,7 @@ from django.utils import timezone
 
 from tenancy import audit, context, router
 from tenancy.conf import settings
+from tenancy.errors import TenancyError
 from tenancy.ledger import EntryState, MigrationRun, MigrationRunEntry, RunState
 from tenancy.names import PUBLIC_SCHEMA
 from tenancy.rollout import plan
@@ -163,24 +164,29 @@ def list_left(run: MigrationRun) -> tuple[set[str], dict[str, int]]:
     return {name for name, _, _ in rows}, left
 
 
-def describe(error: BaseException) -> str:
+def describe(error: BaseException, schema: str) -> str:
     """
-    Return why something failed, without any value of a row.
+    Return why `schema` failed, without any value of a row and alike for all that fail alike.
 
-    PostgreSQL's DETAIL holds values, and so may the message of any other exception: of that
-    one it is said what it is and which line of the project it came from.
+    PostgreSQL's DETAIL holds values, and so may the words of any other exception: of that one
+    it is said what it is and which line of the project it came from.
     """
-    cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, psycopg.Error):
-        cause = cause.__cause__
-    if isinstance(cause, psycopg.Error) and cause.sqlstate:
-        if cause.sqlstate.startswith(TELLING_VALUES):
-            return f"{type(cause).__name__} ({cause.sqlstate})"
-        return f"{cause.diag.message_primary} ({cause.sqlstate})"
-    origin = error
-    while origin.__cause__ is not None:
-        origin = origin.__cause__
+    origin = _origin(error)
+    if isinstance(origin, psycopg.Error) and origin.sqlstate:
+        if origin.sqlstate.startswith(TELLING_VALUES):
+            return f"{type(origin).__name__} ({origin.sqlstate})"
+        return f"{origin.diag.message_primary} ({origin.sqlstate})"
+    if isinstance(origin, TenancyError):
+        return str(origin).removeprefix(f"Schema {schema!r} ")
     return f"{type(origin).__name__} in {_place(origin)}"
+
+
+def _origin(error: BaseException) -> BaseException:
+    """Return what `error` was raised for; our own may not name it, as its words tell values."""
+    cause = error.__cause__
+    if isinstance(error, TenancyError):
+        cause = cause or error.__context__
+    return _origin(cause) if cause is not None else error
 
 
 def _place(error: BaseException) -> str:

@@ -148,7 +148,7 @@ def estimate(groups: Iterable[Group], *, jobs: int) -> Estimate | None:
     done = entries.filter(state=EntryState.DONE, milliseconds__isnull=False)
     milliseconds, is_same = 0.0, True
     for group in groups:
-        same = done.filter(migrations=[str(step) for step in group.steps], how=group.how)
+        same = done.filter(migrations=[str(step) for step in group.steps])
         pace = _average(same)
         if pace is None:
             is_same = False

@@ -244,7 +244,7 @@ class _Run:
         """Of what was in flight nothing is there; who looks sees that nobody holds the lock."""
         self.summary.state = RunState.INTERRUPTED
         self.summary.is_interrupted = True
-        self.summary.why = f"PostgreSQL was lost: {journal.describe(error)}"
+        self.summary.why = f"PostgreSQL was lost ({type(error.__cause__ or error).__name__})"
 
     # Public
 
@@ -430,7 +430,9 @@ class _Run:
             if not schemas.exists(connection, schema):
                 self._forget(schema)
                 return
-            why = journal.describe(error)
+            why = journal.describe(error, schema)
+            if isinstance(error, UnableToLock):
+                why = f"its tables were in use at {attempts} attempts: {why}"
             if self.run is not None:
                 journal.write_failed(self.run, schema, error=why, attempts=attempts)
         self._tell(Result(schema, error=why, attempts=attempts), error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import signal
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connections
+from django.db import connection, connections
 from django.test.utils import CaptureQueriesContext
 
 from tenancy import audit_schema, context, steps
@@ -176,7 +177,7 @@ class TestRun:
 
         migrate(only=["ash"])
 
-        with context.override(PLATFORM), DDL.cursor() as cursor:
+        with context.override(PLATFORM), connection.cursor() as cursor:
             cursor.execute(
                 f"SELECT action, ctx->>'done' FROM {audit_schema.SCHEMA}.event "
                 "WHERE ctx->>'run' = %s ORDER BY seq",
@@ -226,7 +227,7 @@ class TestFailures:
         assert f"migrate_schemas --resume {number}" in str(raised.value)
         assert behind() == ["tenant_cedar"]
         assert list(entries(state="failed")) == ["tenant_cedar"]
-        assert "already exists (42P07)" in show()
+        assert 'relation "added" already exists (42P07)' in show()
 
         sql("tenant_cedar", "DROP TABLE added")
         migrate("--resume")
@@ -448,8 +449,8 @@ class TestTwoRuns:
         assert first.wait()[0] == 0
 
     def test_the_lock_holds_back_no_vacuum(self, committed: None) -> None:
-        with lock.held("somebody@somewhere") as connection, context.override(PLATFORM):
-            pid = connection.connection.info.backend_pid
+        with lock.held("somebody@somewhere") as locking, context.override(PLATFORM):
+            pid = locking.connection.info.backend_pid
             with DDL.cursor() as cursor:
                 cursor.execute(
                     "SELECT backend_xid IS NULL, backend_xmin IS NULL, state "
@@ -474,7 +475,7 @@ class TestInterrupted:
         )
         child.wait_until_paused()
 
-        child.send(number)
+        child.interrupt(number)
         child.go_on()
         status, said = child.wait()
 
@@ -497,8 +498,8 @@ class TestInterrupted:
         )
         child.wait_until_paused()
 
-        child.send(signal.SIGTERM)
-        child.send(signal.SIGTERM)
+        child.interrupt(signal.SIGTERM)
+        os.kill(child.pid, signal.SIGTERM)
         status, _ = child.wait()
 
         assert status in (-signal.SIGTERM, 130)

@@ -136,7 +136,6 @@ class Command(migrate_schemas.MigrateSchemasCommand):  # type: ignore[misc]  # u
             flags={name: True for name in FLAGS if options[name]},
             canary=options["canary"],
             waves=options["waves"],
-            stop_after_failures=options["stop_after_failures"],
             **self._changes(),
         )
 
