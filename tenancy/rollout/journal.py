@@ -85,7 +85,7 @@ def _close_killed() -> None:
 
 
 def _record(what: str, run: MigrationRun, **counts: int) -> None:
-    outcome = audit.SUCCESS if not counts.get("failed") else audit.MINOR_FAILURE
+    outcome = audit.Outcome.SERIOUS_FAILURE if counts.get("failed") else audit.Outcome.SUCCESS
     audit.record(
         f"migration_run.{what}",
         details={"run": run.pk, "command": run.command, **counts},
