@@ -119,6 +119,12 @@ class AbstractOrganization(TenantMixin):  # type: ignore[misc]  # untyped
         max_length=200, blank=True, default="", db_default="", editable=False
     )
 
+    files_from = models.UUIDField(
+        null=True,
+        editable=False,
+        help_text="The id of the organization whose files are still to be copied to it.",
+    )
+
     class Meta:
         abstract = True
         ordering = ["slug"]

@@ -8,7 +8,7 @@ has the owner's address does it with `carry_out`, which may be killed and called
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -58,15 +58,20 @@ def get_by_slug(slug: str) -> Organization:
 
 
 def provision(
-    *, slug: str, name: str, domain: str | None = None, actor: str | None = None
+    *,
+    slug: str,
+    name: str,
+    domain: str | None = None,
+    actor: str | None = None,
+    fill: Callable[[Organization], object] = lambda organization: None,
 ) -> Organization:
     """
     Create an organization with its schema, its role and all its tables, or nothing at all.
 
     PostgreSQL's DDL is transactional: a failure or a kill at any step leaves neither row
-    nor schema nor role. Raise InvalidName, NameTaken or UnableToProvision. A schema or a
-    role that exists is never adopted, also when no organization has it: what is in it
-    is somebody's data.
+    nor schema nor role. `fill` is called in the transaction, for rows to begin with. Raise
+    InvalidName, NameTaken or UnableToProvision. A schema or a role that exists is never
+    adopted, also when no organization has it: what is in it is somebody's data.
     """
     using = settings.DDL_DATABASE
     organization = _new(slug=slug, name=name)
@@ -80,6 +85,7 @@ def provision(
             steps.reached("provision: row written")
             _make_schema(organization, found)
             steps.reached("provision: schema made")
+            fill(organization)
             audit.record(
                 "organization.provisioned", organization=organization, actor=actor, using=using
             )

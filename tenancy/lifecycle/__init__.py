@@ -9,6 +9,7 @@ log, in the transaction of what it did.
 
 from __future__ import annotations
 
+from tenancy.lifecycle.cloning import clone
 from tenancy.lifecycle.deletion import abandon, delete, delete_when_due, purge
 from tenancy.lifecycle.edges import (
     EDGES,
@@ -29,6 +30,7 @@ __all__ = [
     "Finding",
     "abandon",
     "begin_maintenance",
+    "clone",
     "delete",
     "delete_when_due",
     "hold",

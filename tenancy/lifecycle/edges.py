@@ -117,7 +117,8 @@ def begin_maintenance(
 
 def resume(organization: Organization, *, actor: str | None = None) -> None:
     """Serve it again: a suspension, a maintenance or an offboarding ends."""
-    go(RESUME, organization, actor=actor, state_reason="", delete_after=None)
+    is_whole = Q(files_from=None)
+    go(RESUME, organization, actor=actor, where=is_whole, state_reason="", delete_after=None)
 
 
 def offboard(organization: Organization, *, reason: str = "", actor: str | None = None) -> datetime:
@@ -261,6 +262,8 @@ def why_not(edge: Edge, organization: Organization) -> str:
         return f"{slug!r} is {state.value}, and does not come back."
     if state in STATES_TO_COME:
         return f"{slug!r} is {state.value}. Type: manage.py reconcile_tenants {slug}"
+    if organization.files_from:
+        return f"{slug!r} is being copied. Type: manage.py reconcile_tenants {slug}"
     if state == State.OFFBOARDING and edge is END_GRACE:
         return f"The grace of {slug!r} is not over. Type: manage.py delete_tenant {slug} --now"
     if state == State.ACTIVE:

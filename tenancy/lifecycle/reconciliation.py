@@ -18,9 +18,11 @@ from django_tenants.utils import get_tenant_model
 from tenancy import context, pool, provisioning, schemas
 from tenancy.conf import settings
 from tenancy.errors import TenancyError
-from tenancy.lifecycle import deletion, edges
+from tenancy.lifecycle import cloning, deletion, edges
 from tenancy.models import STATES_TO_COME, Organization, RetiredSlug, State
 from tenancy.references import WarmSchema
+
+_IN_BETWEEN = (State.MAINTENANCE, State.OFFBOARDING, State.DELETING, State.DELETED)
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ def _list(slugs: Collection[str]) -> Iterator[_Task]:
 
 
 def _rows(slugs: Collection[str]) -> list[Organization]:
-    left = [*STATES_TO_COME, State.OFFBOARDING, State.DELETING, State.DELETED]
+    left = [*STATES_TO_COME, *_IN_BETWEEN]
     with context.override(context.PLATFORM, in_transaction=True):
         rows = get_tenant_model()._default_manager.filter(state__in=left)
         return list((rows.filter(slug__in=slugs) if slugs else rows).order_by("created_at"))
@@ -88,6 +90,8 @@ def _of(organization: Organization) -> _Task | None:
     match organization.state:
         case State.REQUESTED | State.PROVISIONING:
             return task("make it", partial(provisioning.carry_out, organization))
+        case State.MAINTENANCE if organization.files_from:
+            return task("copy the rest of its files", partial(cloning.finish, organization))
         case State.DELETING if organization.is_on_hold:
             return task("on hold while it is being deleted", None)
         case State.DELETING:

@@ -226,6 +226,7 @@ def scratch(committed: None) -> Iterator[Any]:
         made.add(organization.pk)
         return organization
 
+    provision.slugs = slugs  # type: ignore[attr-defined]  # of tenants that come otherwise
     yield provision
     with context.override(context.PLATFORM):
         rows = get_tenant_model()._default_manager
