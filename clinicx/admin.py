@@ -7,6 +7,7 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 from django.templatetags.static import static
+from unfold.decorators import display
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from apps.ui.admin import ModelAdmin, TabularInline
@@ -17,10 +18,16 @@ from tenancy.admin import RejectedTaskAdmin as _RejectedTaskAdmin
 from tenancy.admin import RequestForm as _RequestForm
 from tenancy.audit import AuditEvent
 from tenancy.audit_admin import AuditEventAdmin as _AuditEventAdmin
+from tenancy.ledger import MigrationRun, MigrationRunEntry
+from tenancy.ledger_admin import MigrationRunAdmin as _MigrationRunAdmin
+from tenancy.ledger_admin import MigrationRunEntryAdmin as _MigrationRunEntryAdmin
 from tenancy.models import Organization
 from tenancy.rejections import RejectedTask
 
 site = platform_site
+
+# The colours in which Unfold shows how far a migration is.
+COLOURS = {"done": "success", "failed": "danger", "running": "info", "interrupted": "warning"}
 
 
 def favicon(request: HttpRequest) -> str:
@@ -54,3 +61,17 @@ class RejectedTaskAdmin(_RejectedTaskAdmin, ModelAdmin):
 class AuditEventAdmin(_AuditEventAdmin, ModelAdmin):
     list_filter_submit = True
     list_filter_sheet = True
+
+
+@admin.register(MigrationRun, site=site)
+class MigrationRunAdmin(_MigrationRunAdmin, ModelAdmin):
+    @display(description="State", ordering="state", label=COLOURS)  # type: ignore[untyped-decorator]
+    def shown_state(self, run: MigrationRun) -> str:
+        return super().shown_state(run)
+
+
+@admin.register(MigrationRunEntry, site=site)
+class MigrationRunEntryAdmin(_MigrationRunEntryAdmin, ModelAdmin):
+    @display(description="State", ordering="state", label=COLOURS)  # type: ignore[untyped-decorator]
+    def shown_state(self, entry: MigrationRunEntry) -> str:
+        return super().shown_state(entry)
