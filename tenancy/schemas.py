@@ -8,6 +8,7 @@ identifiers, values travel as parameters, and nothing is formatted into a string
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from hashlib import md5
 from typing import TYPE_CHECKING
 
 from psycopg import sql
@@ -621,6 +622,19 @@ def hash_applied(connection: BaseDatabaseWrapper, names: Sequence[str]) -> dict[
     """
     rows = _of_migrations(connection, HASH_APPLIED, names)
     return {str(schema): str(found) for schema, found in rows if found is not None}
+
+
+def hash_of_applied(applied: Collection[tuple[str, str]]) -> str:
+    """Return what `hash_applied` returns of a schema that has recorded `applied`."""
+    # By the bytes, as the collation "C" has it.
+    listed = sorted(applied, key=lambda key: (key[0].encode(), key[1].encode()))
+    told = ",".join(f"{app}.{name}" for app, name in listed)
+    return md5(told.encode(), usedforsecurity=False).hexdigest()
+
+
+def hash_applied_sql(schema: str) -> sql.Composed:
+    """Return the query for the hash of one schema's migrations."""
+    return sql.SQL(HASH_APPLIED).format(literal=sql.Literal(schema), schema=sql.Identifier(schema))
 
 
 def _of_migrations(

@@ -46,21 +46,22 @@ def fingerprints(
     names: Sequence[str],
     *,
     tables: Collection[str] | None = None,
+    with_rows: bool = True,
 ) -> dict[str, str]:
     """
     Return a hash for each of the schemas `names` that exists.
 
     Two are equal if and only if all their objects are, and their content types and
     permissions by natural key. With `tables` only these relations and what is part of them
-    are compared. A few queries for every 500 schemas; what is uncommitted in the
-    transaction that calls is seen.
+    are compared; without `with_rows` all objects, and no rows. A few queries for every 500
+    schemas; what is uncommitted in the transaction that calls is seen.
     """
     found: dict[str, str] = {}
     for chunk in _chunks(names):
         with reading(connection):
             for schema, fingerprint in _ask(connection, queries.FINGERPRINTS, chunk, tables):
                 found[schema] = fingerprint
-            if tables is None:
+            if tables is None and with_rows:
                 for schema, of_rows in _ask_rows(connection, queries.FINGERPRINTS_OF_ROWS, chunk):
                     found[schema] = _combined(found[schema], of_rows)
     return found
@@ -71,6 +72,7 @@ def read(
     names: Sequence[str],
     *,
     tables: Collection[str] | None = None,
+    with_rows: bool = True,
 ) -> dict[str, list[Item]]:
     """
     Return what is in each of the schemas `names` that exists, in an order that is the same for all.
@@ -81,7 +83,7 @@ def read(
     for chunk in _chunks(names):
         with reading(connection):
             rows = list(_ask(connection, queries.ITEMS, chunk, tables))
-            if tables is None:
+            if tables is None and with_rows:
                 rows += _ask_rows(connection, queries.ITEMS_OF_ROWS, chunk)
             existing = _ask_existing(connection, chunk)
         found |= {name: [] for name in existing}

@@ -137,7 +137,7 @@ class Executor:
         with context.override(target, in_transaction=True), translation.override(None):
             try:
                 schema_pre_migration.send(migrate, schema_name=target.schema)
-                work = self._work(connection)
+                work = self.work(connection)
                 taking.take(work, in_same_transaction)
             except TenancyError:
                 raise
@@ -147,7 +147,7 @@ class Executor:
                 process_cache.forget(target)
                 connection.close_if_unusable_or_obsolete()
 
-    def _work(self, connection: Any) -> Work:
+    def work(self, connection: Any) -> Work:
         """
         Send pre_migrate, and return what is to be done in the active schema.
 
@@ -165,7 +165,7 @@ class Executor:
                 plan,
                 states.stages(history, plan),
                 before,
-                states.apps_after(History(connection, self._code, _recorded_after(history, plan))),
+                states.apps_after(History(connection, self._code, recorded_after(history, plan))),
             )
         return known
 
@@ -304,13 +304,27 @@ def in_milliseconds(timeout: timedelta) -> str:
     return f"{milliseconds}ms"
 
 
-def _is_taken(stage: Stage, recorded: Collection[Key]) -> bool:
+def names_of(stage: Stage) -> list[Key]:
+    """Return the names in django_migrations that `stage` adds or takes away, as Django does."""
     keys = _keys(stage.migration)
-    return (
-        not any(key in recorded for key in keys)
-        if stage.backwards
-        else all(key in recorded for key in keys)
-    )
+    own = (stage.migration.app_label, stage.migration.name)
+    return [*keys, own] if stage.backwards and own not in keys else keys
+
+
+def recorded_after(history: History, plan: Plan) -> set[Key]:
+    """Return what is recorded where all of `plan` was run."""
+    recorded = set(history.recorded)
+    for migration, backwards in plan:
+        if backwards:
+            recorded -= {*_keys(migration), (migration.app_label, migration.name)}
+        else:
+            recorded |= set(_keys(migration))
+    return recorded
+
+
+def _is_taken(stage: Stage, recorded: Collection[Key]) -> bool:
+    found = [key in recorded for key in _keys(stage.migration)]
+    return not any(found) if stage.backwards else all(found)
 
 
 def _keys(migration: Migration) -> list[Key]:
@@ -321,28 +335,16 @@ def _keys(migration: Migration) -> list[Key]:
 
 
 def _record(recorder: MigrationRecorder, stage: Stage) -> None:
-    for app, name in _keys(stage.migration):
+    for app, name in names_of(stage):
         if stage.backwards:
             recorder.record_unapplied(app, name)
         else:
             recorder.record_applied(app, name)
-    if stage.backwards:
-        recorder.record_unapplied(stage.migration.app_label, stage.migration.name)
 
 
 def _record_replacing(recorder: MigrationRecorder, history: History) -> None:
     for app, name in history.list_replacing(recorder.applied_migrations()):
         recorder.record_applied(app, name)
-
-
-def _recorded_after(history: History, plan: Plan) -> set[Key]:
-    recorded = set(history.recorded)
-    for migration, backwards in plan:
-        if backwards:
-            recorded -= {*_keys(migration), (migration.app_label, migration.name)}
-        else:
-            recorded |= set(_keys(migration))
-    return recorded
 
 
 def _shape(plan: Plan) -> list[list[type[Operation]]]:

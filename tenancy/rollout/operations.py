@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from django.contrib.contenttypes.management import RenameContentType
 from django.contrib.postgres import operations as postgres
 from django.db import migrations
 from django.db.migrations import Migration
@@ -76,7 +77,7 @@ def _why_not(operation: Operation) -> str:
         case _ if type(operation) is migrations.SeparateDatabaseAndState:
             refusals = map(_why_not, operation.database_operations)
             return next(filter(None, refusals), "")
-        case _ if type(operation) in REPLAYED:
+        case _ if type(operation) in REPLAYED or type(operation) is RenameContentType:
             return ""
         case migrations.RunPython():
             return "runs Python"

@@ -17,7 +17,7 @@ from tenancy import context, schemas
 from tenancy.context import ActiveTenant
 from tenancy.errors import UnableToMigrate
 from tenancy.ledger import How
-from tenancy.rollout import operations
+from tenancy.rollout import operations, receivers
 from tenancy.rollout.history import Code, Goal, History, Key, check_conflicts
 
 if TYPE_CHECKING:
@@ -141,7 +141,8 @@ def _group(
         return Group(targets, (), How.EXECUTOR, problem=str(error), applied=applied)
     steps = tuple(Step(each.app_label, each.name, backwards) for each, backwards in plan)
     steps += _list_replacing(history, steps)
-    why = operations.why_not_replayed([migration for migration, _ in plan])
+    why = operations.why_not_replayed(migration for migration, _ in plan)
+    why = why or receivers.why_not_replayed(steps)
     how = How.EXECUTOR if why else How.REPLAY
     return Group(targets, steps, how, why, applied=applied)
 

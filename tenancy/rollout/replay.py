@@ -1,28 +1,43 @@
 """
 How do many schemas take the same steps, each in one message?
+
+What the steps send was recorded in a schema that looks as these should (see `recording`), and
+is sent to each that does look so. Who looks different is migrated by Django's operations.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from django.db import DatabaseError, transaction
+from django_tenants.signals import schema_migrated, schema_pre_migration
+from psycopg import sql
+
+from tenancy import catalogue, context, process_cache, schemas
 from tenancy.context import ActiveTenant
-from tenancy.errors import UnableToMigrate
+from tenancy.errors import TenancyError, UnableToMigrate
 from tenancy.ledger import How
-from tenancy.rollout.executor import Executor
+from tenancy.rollout.executor import Executor, in_milliseconds, refusal
+from tenancy.rollout.recording import NotReplayable, Recording, record
 
 if TYPE_CHECKING:
-    from django.db.backends.base.base import BaseDatabaseWrapper
-
     from tenancy.rollout.plan import Group
 
 # Below the server's deadlock_timeout of a second: who waits behind a migration is let go
 # before PostgreSQL looks for a deadlock, whose victim may be a request.
 LOCK_TIMEOUT = timedelta(milliseconds=500)
+
+# Nobody else migrates the schema now, and it has applied what it had when this was planned.
+BEGIN = """
+    SET LOCAL lock_timeout = {patience};
+    LOCK TABLE django_migrations IN SHARE ROW EXCLUSIVE MODE;
+    SELECT 1 / (hash = {hash})::int FROM ({hash_applied}) AS found (name, hash);
+"""
+DIVISION_BY_ZERO = "22012"
 
 
 @dataclass(frozen=True)
@@ -34,15 +49,30 @@ class Outcome:
 
 
 class Prepared:
-    """A group whose schemas can be migrated now, in any order and by several threads at once."""
+    """
+    A group whose schemas can be migrated now, in any order and by several threads at once.
 
-    def __init__(self, group: Group) -> None:
+    `group` says how, as it turned out; `different` are the schemas of a group that is replayed
+    which do not look as they should, so that Django's operations are run there.
+    """
+
+    def __init__(
+        self, group: Group, recording: Recording | None = None, alike: Sequence[str] = ()
+    ) -> None:
         self.group = group
+        self._recording = recording
+        self._alike = frozenset(alike)
         self._executor = Executor(group.applied, group.steps)
+
+    @property
+    def different(self) -> list[str]:
+        if self._recording is None:
+            return []
+        return [each.schema for each in self.group.targets if each.schema not in self._alike]
 
     def migrate(
         self,
-        connection: BaseDatabaseWrapper,
+        connection: Any,
         target: ActiveTenant,
         *,
         lock_timeout: timedelta = LOCK_TIMEOUT,
@@ -59,15 +89,109 @@ class Prepared:
         if self.group.problem:
             raise UnableToMigrate(f"Schema {target.schema!r} needs a look: {self.group.problem}")
         began = monotonic()
-        self._executor.migrate(
-            connection,
-            target,
-            lock_timeout=lock_timeout,
-            in_same_transaction=in_same_transaction,
+        how = How.EXECUTOR
+        if self._recording is not None and target.schema in self._alike:
+            how = How.REPLAY
+            self._replay(connection, target, self._recording, lock_timeout, in_same_transaction)
+        else:
+            self._executor.migrate(
+                connection,
+                target,
+                lock_timeout=lock_timeout,
+                in_same_transaction=in_same_transaction,
+            )
+        return Outcome(how, round((monotonic() - began) * 1000))
+
+    def check(self, connection: Any, targets: Sequence[ActiveTenant]) -> dict[str, str]:
+        """
+        Return, of those of `targets` that were replayed, which look different from the reference.
+
+        By schema, with a sentence on what differs. A few queries for every 500 schemas.
+        """
+        recording = self._recording
+        replayed = [each.schema for each in targets if each.schema in self._alike]
+        if recording is None or not replayed or recording.touched == ():
+            return {}
+        with context.override(context.PLATFORM):
+            found = catalogue.fingerprints(
+                connection, replayed, tables=recording.touched, with_rows=False
+            )
+        return {
+            schema: _say_different(schema, recording)
+            for schema in replayed
+            if found.get(schema) != recording.after
+        }
+
+    def _replay(
+        self,
+        connection: Any,
+        target: ActiveTenant,
+        recording: Recording,
+        lock_timeout: timedelta,
+        in_same_transaction: Callable[[], None],
+    ) -> None:
+        script = _begin(target, self.group, lock_timeout) + recording.script
+        with context.override(target, in_transaction=True):
+            try:
+                schema_pre_migration.send(Prepared, schema_name=target.schema)
+                with transaction.atomic(using=connection.alias):
+                    with connection.cursor() as cursor:
+                        cursor.execute(script)
+                    if recording.has_first_data:
+                        schema_migrated.send(Prepared, schema_name=target.schema)
+                    in_same_transaction()
+            except DatabaseError as error:
+                raise _refusal(target, error) from None
+            finally:
+                process_cache.forget(target)
+                connection.close_if_unusable_or_obsolete()
+
+
+def prepare(connection: Any, group: Group) -> Prepared:
+    """
+    Return `group` as what its schemas are migrated with, one at a time.
+
+    Where it is to be replayed, its steps are recorded, which takes as long as making one
+    schema; and its schemas are compared with the reference, a few queries for every 500. If
+    the steps turn out to be not for replaying, `prepared.group` says so and why.
+    """
+    if group.problem or group.how != How.REPLAY:
+        return Prepared(group)
+    try:
+        recording = record(connection, group)
+    except NotReplayable as reason:
+        return Prepared(replace(group, how=How.EXECUTOR, why=str(reason)))
+    names = [target.schema for target in group.targets]
+    with context.override(context.PLATFORM):
+        found = catalogue.fingerprints(connection, names, with_rows=False)
+    alike = [name for name in names if found.get(name) == recording.before]
+    return Prepared(group, recording, alike)
+
+
+def _begin(target: ActiveTenant, group: Group, lock_timeout: timedelta) -> str:
+    return (
+        sql.SQL(BEGIN)
+        .format(
+            patience=sql.Literal(in_milliseconds(lock_timeout)),
+            hash=sql.Literal(schemas.hash_of_applied(group.applied)),
+            hash_applied=schemas.hash_applied_sql(target.schema),
         )
-        return Outcome(How.EXECUTOR, round((monotonic() - began) * 1000))
+        .as_string(None)
+    )
 
 
-def prepare(connection: BaseDatabaseWrapper, group: Group) -> Prepared:
-    """Return `group` as what its schemas are migrated with, one at a time."""
-    return Prepared(group)
+def _refusal(target: ActiveTenant, error: DatabaseError) -> TenancyError:
+    if getattr(error.__cause__, "sqlstate", None) == DIVISION_BY_ZERO:
+        return UnableToMigrate(
+            f"Schema {target.schema!r} was migrated by somebody else meanwhile. "
+            "Run the same command again."
+        )
+    return refusal(target.schema, error)
+
+
+def _say_different(schema: str, recording: Recording) -> str:
+    where = "the schema" if recording.touched is None else ", ".join(recording.touched)
+    return (
+        f"Schema {schema!r} was migrated and does not look as the reference does ({where}). "
+        "Type: manage.py check_schemas"
+    )
