@@ -27,8 +27,8 @@ from tests.benchmarks.systems import OURS, STOCK
 class Ours:
     """The product on `tenancy`."""
 
-    def aside(self) -> AbstractContextManager[dict[str, float]]:
-        return _aside()
+    def watched(self) -> AbstractContextManager[dict[str, float]]:
+        return _watched()
 
     def begin(self, slug: str) -> Answer:
         """Make the public schema and a first clinic."""
@@ -71,9 +71,9 @@ class Ours:
         return self.provision(slugs)
 
     def migrate(self) -> Answer:
-        with self.aside() as aside:
+        with self.watched() as parts:
             seconds = _seconds(self._migrate)
-        return {"seconds": seconds, "aside": aside, "megabytes": _peak()}
+        return {"seconds": seconds, "parts": parts, "megabytes": _peak()}
 
     def check(self) -> Answer:
         """Look for drift; there is none, and a check that found some would be refused here."""
@@ -102,7 +102,7 @@ class Stock(Ours):
             editor.create_model(Domain)
         return {}
 
-    def aside(self) -> AbstractContextManager[dict[str, float]]:
+    def watched(self) -> AbstractContextManager[dict[str, float]]:
         """It looks at nothing before or after."""
         return nullcontext({})
 
@@ -120,29 +120,46 @@ class Stock(Ours):
 
 
 @contextmanager
-def _aside() -> Iterator[dict[str, float]]:
+def _watched() -> Iterator[dict[str, float]]:
     """
-    Yield how many seconds the work took that is reported apart: the fingerprints of all
-    schemas before, and those of the tables that were touched after.
+    Yield how many seconds of the work went where: comparing all schemas before, recording on
+    the reference what is sent to them, and looking at the tables that were touched after.
     """
     from tenancy import catalogue
+    from tenancy.rollout import replay
 
-    seconds = {"fingerprint": 0.0, "verify": 0.0}
-    original = catalogue.fingerprints
+    seconds = dict.fromkeys(("fingerprint", "record", "verify"), 0.0)
+
+    def kind_of(*arguments: Any, tables: object = None, **options: Any) -> str:
+        return "fingerprint" if tables is None else "verify"
+
+    with (
+        _watching(catalogue, "fingerprints", seconds, kind_of),
+        _watching(replay, "record", seconds, lambda *arguments: "record"),
+    ):
+        yield seconds
+
+
+@contextmanager
+def _watching(
+    module: Any, name: str, seconds: dict[str, float], kind_of: Callable[..., str]
+) -> Iterator[None]:
+    """Add how long the calls of a function take to its kind, unless they are part of another's."""
+    original = getattr(module, name)
 
     def timed(*arguments: Any, **options: Any) -> Any:
-        began = time.perf_counter()
+        before, began = dict(seconds), time.perf_counter()
         try:
             return original(*arguments, **options)
         finally:
-            kind = "fingerprint" if options.get("tables") is None else "verify"
-            seconds[kind] += time.perf_counter() - began
+            seconds.update(before)
+            seconds[kind_of(*arguments, **options)] += time.perf_counter() - began
 
-    catalogue.fingerprints = timed
+    setattr(module, name, timed)
     try:
-        yield seconds
+        yield
     finally:
-        catalogue.fingerprints = original
+        setattr(module, name, original)
 
 
 def _seconds(work: Callable[[], object]) -> float:
