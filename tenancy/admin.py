@@ -74,7 +74,7 @@ class OrganizationAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic 
     inlines = (DomainInline,)
     add_form = RequestForm
     add_fields = ("name", "slug", "domain")
-    to_come_fields = ("name", "slug", "state", "created_at")
+    to_come_fields = ("name", "address", "schema_name")
     change_form_template = "tenancy/admin/organization.html"
 
     class Media:
@@ -129,8 +129,11 @@ class OrganizationAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic 
         obj.refresh_from_db()
 
     def response_add(self, request: HttpRequest, obj: Any, post_url_continue: Any = None) -> Any:
-        self.message_user(request, f"{obj} was asked for.", messages.SUCCESS)
         return HttpResponseRedirect(self._url("change", obj))
+
+    @admin.display(description="Address")
+    def address(self, organization: Any) -> str:
+        return str(organization.host)
 
     # How far it is
 
@@ -150,9 +153,11 @@ class OrganizationAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic 
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
     ) -> Any:
         organization = context.get("original")
-        if organization is not None and _is_to_come(organization):
+        if organization is not None:
             context.update(self._progress(request, organization))
-            context.update(show_save=False, show_save_and_continue=False)
+        if organization is None or _is_to_come(organization):
+            # There is nothing to be changed yet, and one is asked for at a time.
+            context.update(show_save=organization is None, show_save_and_continue=False)
             context.update(show_save_and_add_another=False)
         return super().render_change_form(request, context, *args, **kwargs)
 
@@ -160,7 +165,7 @@ class OrganizationAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic 
         """Answer with how far it is, or with nothing when it is there."""
         organization = self._require(request, object_id, self.has_view_permission)
         context = self._progress(request, organization)
-        if context["progress"] is None:
+        if not _is_to_come(organization):
             return HttpResponse(status=204)
         return TemplateResponse(request, "tenancy/admin/_progress.html", context)
 

@@ -15,6 +15,8 @@ from tenancy.models import STATES_TO_COME, State
 
 # A worker begins at once. If none did by now, somebody should look.
 PATIENCE = timedelta(seconds=20)
+# Whoever looked on sees for so long that it is done.
+NEWS = timedelta(minutes=2)
 
 
 @dataclass(frozen=True)
@@ -29,17 +31,37 @@ class Step:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far it is; `is_failed` when nobody goes on by themselves."""
+    """How far it is; `is_failed` when nobody goes on by themselves, `is_done` when it is there."""
 
     steps: Sequence[Step]
-    command: str
-    is_failed: bool
+    command: str = ""
+    is_failed: bool = False
+    is_done: bool = False
 
 
 def of(organization: Any) -> Progress | None:
-    """Return how far it is on its way into service, None where it is there already, or gone."""
-    if organization.state not in STATES_TO_COME:
-        return None
+    """Return how far it is on its way into service, None where that is no news."""
+    if organization.state in STATES_TO_COME:
+        return _to_come(organization)
+    since = organization.state_changed_at
+    if organization.state == State.ACTIVE and since and timezone.now() - since < NEWS:
+        return _done(organization)
+    return None
+
+
+def _done(organization: Any) -> Progress:
+    note = f"It answers at {organization.host}."
+    return Progress(
+        steps=(
+            Step("Requested", "done", since=organization.created_at),
+            Step("Made", "done"),
+            Step("In service", "done", note=note, since=organization.state_changed_at),
+        ),
+        is_done=True,
+    )
+
+
+def _to_come(organization: Any) -> Progress:
     is_failed = bool(organization.state_reason)
     is_late = timezone.now() - organization.state_changed_at > PATIENCE
     making = _making(organization, is_failed=is_failed, is_late=is_late)

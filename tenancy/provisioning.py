@@ -153,13 +153,6 @@ def forget_failure(organization: Organization) -> None:
         rows.update(state_reason="", state_changed_at=timezone.now())
 
 
-def list_to_come() -> list[Organization]:
-    """Return those that were requested and are not there yet, whoever asked first first."""
-    with context.override(context.PLATFORM, in_transaction=True):
-        rows = _rows(DEFAULT_DB_ALIAS).filter(state__in=STATES_TO_COME)
-        return list(rows.order_by("created_at"))
-
-
 def why_not_free(*, slug: str, domain: str | None = None) -> str:
     """Return why nobody can have `slug` and `domain` now, "" if they are free; for a form."""
     try:

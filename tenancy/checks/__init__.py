@@ -46,6 +46,7 @@ Each check has an id, a sentence and a hint that can be typed.
                tenancy.W077  no way back
                tenancy.W078  atomic = False that harms, or that is missing
                tenancy.E079  what is said to these that they do not understand
+    provisioning tenancy.W055  new tenants that are migrated from zero
     server     tenancy.E007  an old PostgreSQL
                tenancy.E008  a login to which privileges do not apply
                tenancy.E009  a login with rights of its own
@@ -56,7 +57,7 @@ Each check has an id, a sentence and a hint that can be typed.
                tenancy.E014  the owner's address behind a transaction pooler
                tenancy.E015  prepared statements that stay behind
 
-Those of `server` and `poolers` ask the server, and run with
+Those of `provisioning`, `server` and `poolers` ask the server, and run with
 `manage.py check --database default --database ddl`.
 """
 
@@ -76,6 +77,7 @@ from tenancy.checks import (
     adoption,
     migrations,
     poolers,
+    provisioning,
     server,
     sessions,
     settings,
@@ -117,4 +119,5 @@ def check_servers(
             with context.override(context.PLATFORM):
                 messages += server.check(connections[alias])
                 messages += poolers.check(connections[alias])
+                messages += provisioning.check(connections[alias])
     return messages

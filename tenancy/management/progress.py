@@ -4,6 +4,8 @@ How far is work on many tenants, for whoever watches a terminal?
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from threading import Timer
 from types import TracebackType
 from typing import Any, Self, TextIO
@@ -83,3 +85,15 @@ class _Rate(ProgressColumn):
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
         return Text(f"{speed:.1f} {self._what}/s" if speed else "")
+
+
+@contextmanager
+def told_when_slow(text: str, *, write: Callable[[str], object]) -> Iterator[None]:
+    """Write `text` once the block takes longer than two seconds."""
+    timer = Timer(PATIENCE_SECONDS, write, [text])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()

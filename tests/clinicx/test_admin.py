@@ -162,11 +162,20 @@ class TestAddOrganization:
         assert mine.get().state_reason == ""
         assert len(queued) == 2
 
-    def test_shows_no_more_when_it_is_there(
+    def test_says_that_it_is_there(self, operator: TenantClient, birch: Organization) -> None:
+        Organization.objects.filter(pk=birch.pk).update(state=State.ACTIVE)
+
+        assert operator.get(f"{LIST}{birch.pk}/progress/").status_code == 204
+        page = operator.get(f"{LIST}{birch.pk}/change/").content.decode()
+        assert "It answers at birch.localhost." in page
+        assert "data-progress" not in page
+
+    def test_shows_no_more_when_that_is_no_news(
         self, operator: TenantClient, elm: Organization
     ) -> None:
-        assert operator.get(f"{LIST}{elm.pk}/progress/").status_code == 204
-        assert "data-progress" not in operator.get(f"{LIST}{elm.pk}/change/").content.decode()
+        page = operator.get(f"{LIST}{elm.pk}/change/").content.decode()
+
+        assert "tenancy-progress__step" not in page
 
     def test_is_for_those_who_may(self, on_platform: None, platform_client: TenantClient) -> None:
         platform_client.force_login(User.objects.create(username="visitor", is_staff=True))

@@ -19,6 +19,7 @@ from tenancy.checks import (
     adoption,
     migrations,
     poolers,
+    provisioning,
     server,
     sessions,
     stores,
@@ -33,7 +34,7 @@ from tests.fixtures import servers
 BOTH = ["default", "ddl"]
 SOURCES = (
     *(before_servers, sessions, stores, templates, tasks, adoption),
-    *(migrations, rules, server, poolers),
+    *(migrations, rules, server, poolers, provisioning),
 )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -30,7 +31,8 @@ from tenancy.errors import (
     UnableToMigrate,
     UnableToProvision,
 )
-from tenancy.models import Domain, Organization, RetiredSlug, State
+from tenancy.management import progress
+from tenancy.models import STATES_TO_COME, Domain, Organization, RetiredSlug, State
 from tenancy.rollout import executor, reference, rows
 from tests.fixtures import kills
 
@@ -95,8 +97,11 @@ def clear(committed: None) -> Iterator[Any]:
     for slug in slugs:
         with suppress(TenantNotFound):
             left = provisioning.get_by_slug(slug)
-            lifecycle.delete(left)
-            lifecycle.purge(left)
+            if left.state in STATES_TO_COME:
+                lifecycle.abandon(left)
+            else:
+                lifecycle.delete(left)
+                lifecycle.purge(left)
 
 
 @pytest.fixture
@@ -410,8 +415,6 @@ class TestRequest:
 
         is_there = step == provisioning.REQUEST[-1]
         assert exists("birch") == (is_there, False, False)
-        waiting = [each.slug for each in provisioning.list_to_come()]
-        assert waiting == (["birch"] if is_there else [])
 
     def test_tells_a_form_what_is_not_free(self, elm: Organization, committed: None) -> None:
         assert "exists already" in provisioning.why_not_free(slug="elm")
@@ -515,6 +518,27 @@ class TestCreateTenantCommand:
         lifecycle.purge(birch)
 
         assert "birch.localhost and birch.example" in out.getvalue()
+
+    def test_says_how_long_it_took(self, scratch: Any, clear: Any) -> None:
+        clear("birch")
+        out = io.StringIO()
+        call_command("create_tenant", "birch", name="Birch", stdout=out)
+
+        assert re.search(r"Created Birch in schema tenant_birch in \d+\.\d s;", out.getvalue())
+
+    def test_says_that_it_goes_on(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(progress, "PATIENCE_SECONDS", 0.01)
+        said = threading.Event()
+
+        with progress.told_when_slow("Making Birch ...", write=lambda text: said.set()):
+            assert said.wait(timeout=30)
+
+    def test_says_nothing_of_what_is_over_at_once(self) -> None:
+        said: list[str] = []
+
+        with progress.told_when_slow("Making Birch ...", write=said.append):
+            pass
+        assert said == []
 
     def test_turns_refusals_into_sentences(self, elm: Organization, committed: None) -> None:
         with pytest.raises(CommandError, match="exists already"):

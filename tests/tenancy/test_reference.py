@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.db import connections
@@ -12,7 +13,7 @@ from django.db.models.signals import post_migrate
 from django.test.utils import CaptureQueriesContext
 from django_tenants.signals import schema_migrated
 
-from tenancy import catalogue, context
+from tenancy import catalogue, checks, context
 from tenancy.context import PLATFORM
 from tenancy.references import ReferenceSchema
 from tenancy.rollout import executor, reference, revision, rows, scratch
@@ -186,7 +187,7 @@ class TestCurrent:
     @pytest.fixture(autouse=True)
     def _own(self, committed: None, add_migration: Any) -> Iterator[None]:
         """What is captured here is of a release of the test's own."""
-        add_migration("patients", "operations = []")
+        add_migration("patients", f"operations = []  # {uuid4()}")
         yield
         with context.override(PLATFORM):
             ReferenceSchema.objects.filter(key=revision.key(connections["ddl"])).delete()
@@ -233,6 +234,31 @@ class TestCurrent:
             schema_migrated.disconnect(dispatch_uid="test")
 
         assert len(captures) == 2
+
+
+class TestCheck:
+    """W055 is asked at the owner's address, once somebody captured the release."""
+
+    def ask(self) -> list[Any]:
+        return checks.check_servers(None, databases=["ddl"])
+
+    def test_is_silent_where_there_is_a_script(self, committed: None) -> None:
+        reference.current()
+
+        assert self.ask() == []
+
+    def test_w055_names_what_differs(self, committed: None, add_migration: Any) -> None:
+        add_migration("accounts", RANDOM)
+        assert self.ask() == []
+        key = reference.current().key
+        try:
+            (message,) = self.ask()
+        finally:
+            with context.override(PLATFORM):
+                ReferenceSchema.objects.filter(key=key).delete()
+
+        assert message.id == "tenancy.W055"
+        assert "Column name of table auth_group" in message.msg
 
 
 class TestKey:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from time import monotonic
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from tenancy import provisioning
 from tenancy.errors import TenancyError
+from tenancy.management.progress import told_when_slow
 from tenancy.management.stock import unless_own_model
+
+SLOW = (
+    "Making {name} ... The first one of a release takes longer: its migrations are run to find "
+    "out what a new schema looks like."
+)
 
 
 class OwnCommand(BaseCommand):
@@ -24,14 +31,17 @@ class OwnCommand(BaseCommand):
         parser.add_argument("--domain", help="A host of its own, e.g. 'praxis.example.org'.")
 
     def handle(self, *, slug: str, name: str, domain: str | None, **options: Any) -> None:
+        began = monotonic()
         try:
-            organization = provisioning.provision(slug=slug, name=name, domain=domain)
+            with told_when_slow(SLOW.format(name=name), write=self.stdout.write):
+                organization = provisioning.provision(slug=slug, name=name, domain=domain)
         except TenancyError as error:
             raise CommandError(str(error)) from error
 
         hosts = " and ".join([organization.host, *([domain] if domain else [])])
         self.stdout.write(
-            f"Created {organization} in schema {organization.schema_name}; it answers at {hosts}."
+            f"Created {organization} in schema {organization.schema_name} in "
+            f"{monotonic() - began:.1f} s; it answers at {hosts}."
         )
 
 
