@@ -182,6 +182,18 @@ PAIRS = {
         ],
         "renames the column fhir_bed.phone to telephone",
     ),
+    "column of a foreign key renamed": Pair(
+        "tenancy.E070",
+        [migration('migrations.RenameField("bed", "main", "chief")')],
+        [
+            migration(
+                'migrations.AlterField("bed", "main", models.ForeignKey("fhir.Ward", '
+                'models.CASCADE, null=True, related_name="+", db_column="main_id"))',
+                'migrations.RenameField("bed", "main", "chief")',
+            )
+        ],
+        "renames the column fhir_bed.main_id to chief_id",
+    ),
     "column altered to another name": Pair(
         "tenancy.E070",
         [
@@ -706,6 +718,39 @@ class TestWhoseMigrations:
         )
 
         assert [message for message in told() if message.id != "tenancy.E079"] == []
+
+    def test_that_are_an_applications_first_may_do_anything(self, write: Write) -> None:
+        """
+        Where two models point at each other, makemigrations writes two files of it.
+        """
+        second = migration('migrations.AddField("bed", "floor", models.IntegerField(default=1))')
+        write(second + "\nMigration.initial = True\n")
+
+        assert told() == []
+
+    def test_of_a_table_that_is_not_djangos_are_not_judged(self, write: Write) -> None:
+        fields = '[("id", models.BigAutoField(primary_key=True)), ("x", models.IntegerField())]'
+        write(
+            migration(
+                f'migrations.CreateModel("Sight", {fields}, {{"managed": False}})',
+                'migrations.CreateModel("Bunk", [], {"proxy": True}, ("fhir.Bed",))',
+            ),
+            migration(
+                'migrations.RemoveField("sight", "x")',
+                'migrations.DeleteModel("sight")',
+                'migrations.DeleteModel("bunk")',
+            ),
+        )
+
+        assert told() == []
+
+    def test_what_is_done_to_the_database_alone_is_not_done_to_the_models(
+        self, write: Write
+    ) -> None:
+        remove = 'migrations.RemoveField("bed", "phone")'
+        write(migration(only_database(remove)), migration(remove))
+
+        assert [message.id for message in told()] == ["tenancy.E070", "tenancy.E070"]
 
     def test_that_cannot_be_loaded_are_left_to_django(self, write: Write) -> None:
         with pytest.raises(NodeNotFoundError):

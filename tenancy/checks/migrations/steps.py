@@ -126,7 +126,7 @@ class History:
         after = self.state.models.get(key_after)
         if isinstance(operation, CreateModel):
             made.add(key_after)
-        is_new = is_initial(migration) or key in made
+        is_new = bool(migration.initial) or key in made
         if is_new:
             made.add(key_after)
         self._note_constraint(migration, operation, key)
@@ -158,13 +158,6 @@ class History:
         (named,) = getattr(column, "to_fields", None) or [None]
         pointed = target.fields.get(named) if named else _primary_key(target)
         return self.type_of(pointed, target.app_label) if pointed is not None else None
-
-
-def is_initial(migration: Migration) -> bool:
-    """Tell whether it is an app's first; Django asks likewise for `--fake-initial`."""
-    if migration.initial is not None:
-        return bool(migration.initial)
-    return all(app != migration.app_label for app, _ in migration.dependencies)
 
 
 def _parts(operation: Operation) -> tuple[Sequence[Operation], Sequence[Operation]] | None:
