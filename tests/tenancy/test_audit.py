@@ -271,17 +271,12 @@ class TestOfARequest:
 
 class TestOfATask:
     def test_is_the_system_and_the_tasks_name(self, elm: Organization, committed: None):
-        seen: list[str] = []
-
-        @background.app.task(name="tests.audit.act")
-        def act() -> None:
-            seen.append(audit.current_actor())
-
         with testing.held_back(background.app) as messages, context.override(elm.as_active()):
-            act.delay()
+            background.name_actor.delay("audit")
 
         assert testing.run(background.app, messages[0])
-        assert seen == ["system: tests.audit.act"]
+        (told,) = background.wait_for("audit")
+        assert told["actor"] == "system: tests.fixtures.background.name_actor"
 
 
 class TestUpkeep:
