@@ -183,7 +183,18 @@ CREATE POLICY every ON audit.event FOR SELECT TO {platform} USING (true);
 DO $audit$
 DECLARE
     member text;
+    partition text;
 BEGIN
+    FOR partition IN
+        SELECT oid::pg_catalog.regclass
+          FROM pg_catalog.pg_class
+         WHERE relnamespace = 'audit'::pg_catalog.regnamespace
+           AND relispartition
+           AND relkind = 'r'
+           AND pg_catalog.pg_get_userbyid(relowner) <> {audit_name}
+    LOOP
+        EXECUTE pg_catalog.format('ALTER TABLE %s OWNER TO %I', partition, {audit_name});
+    END LOOP;
     FOR member IN
         SELECT pg_catalog.pg_get_userbyid(membership.member)
           FROM pg_catalog.pg_auth_members AS membership

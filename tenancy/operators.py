@@ -12,7 +12,6 @@ import json
 from typing import Any
 
 from django.contrib.auth import get_user_model
-from django.contrib.auth.models import AnonymousUser
 from django.contrib.auth.signals import user_logged_in, user_logged_out, user_login_failed
 from django.db.models import Model
 from django.http import HttpRequest
@@ -47,7 +46,6 @@ def _signed_in(sender: Any, request: HttpRequest, user: Any, **kwargs: Any) -> N
     except UnableToRecord:
         # The session is there by now, and nobody would know of it.
         request.session.flush()
-        request.user = AnonymousUser()
         raise
 
 

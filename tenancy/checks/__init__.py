@@ -52,12 +52,16 @@ Each check has an id, a sentence and a hint that can be typed.
                tenancy.E009  a login with rights of its own
                tenancy.E016  a tenant's function that names a schema
                tenancy.E017  a function with its owner's rights and the caller's path
+    audit      tenancy.E065  no audit log
+               tenancy.E066  hardly a month left in it
+               tenancy.E067  somebody who can change it
+               tenancy.W068  a PostgreSQL on which the owner's login can
     poolers    tenancy.E012  no transaction pooler where one was meant
                tenancy.E013  another mode than was meant
                tenancy.E014  the owner's address behind a transaction pooler
                tenancy.E015  prepared statements that stay behind
 
-Those of `provisioning`, `server` and `poolers` ask the server, and run with
+Those of `audit`, `provisioning`, `server` and `poolers` ask the server, and run with
 `manage.py check --database default --database ddl`.
 """
 
@@ -75,6 +79,7 @@ from django.db import connections
 from tenancy import context
 from tenancy.checks import (
     adoption,
+    audit,
     migrations,
     poolers,
     provisioning,
@@ -118,6 +123,7 @@ def check_servers(
         if settings.is_ours(django_settings.DATABASES[alias]):
             with context.override(context.PLATFORM):
                 messages += server.check(connections[alias])
+                messages += audit.check(connections[alias])
                 messages += poolers.check(connections[alias])
                 messages += provisioning.check(connections[alias])
     return messages

