@@ -23,10 +23,10 @@ from django.http import (
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
 
-from tenancy import progress, provisioning
+from tenancy import maintenance, progress, provisioning
 from tenancy.conf import settings
 from tenancy.errors import NameTaken, UnableToProvision
-from tenancy.models import STATES_TO_COME, Domain, Organization, validate_host
+from tenancy.models import STATES_TO_COME, Domain, Organization, State, validate_host
 from tenancy.tasks import owners
 
 
@@ -66,11 +66,21 @@ class OrganizationAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic 
     None is deleted here.
     """
 
-    list_display = ("name", "slug", "state", "schema_name", "created_at")
-    list_filter = ("state",)
+    list_display = ("name", "slug", "state", "is_on_hold", "schema_name", "created_at")
+    list_filter = ("state", "is_on_hold")
     search_fields = ("name", "slug", "domains__domain")
-    readonly_fields = ("slug", "state", "state_reason", "schema_name", "created_at")
-    fields = ("name", "slug", "state", "state_reason", "schema_name", "created_at")
+    readonly_fields = (
+        "slug",
+        "state",
+        "state_reason",
+        "state_changed_at",
+        "delete_after",
+        "is_on_hold",
+        "hold_reason",
+        "schema_name",
+        "created_at",
+    )
+    fields = ("name", *readonly_fields)
     inlines = (DomainInline,)
     add_form = RequestForm
     add_fields = ("name", "slug", "domain")
@@ -146,6 +156,7 @@ class OrganizationAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic 
                 name=self._url_name("progress"),
             ),
             path("<path:object_id>/retry/", wrap(self.retry_view), name=self._url_name("retry")),
+            path("<path:object_id>/enter/", wrap(self.enter_view), name=self._url_name("enter")),
             *super().get_urls(),
         ]
 
@@ -159,6 +170,8 @@ class OrganizationAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic 
             # There is nothing to be changed yet, and one is asked for at a time.
             context.update(show_save=organization is None, show_save_and_continue=False)
             context.update(show_save_and_add_another=False)
+        if organization is not None and self._may_enter(request, organization):
+            context["enter_url"] = self._url("enter", organization)
         return super().render_change_form(request, context, *args, **kwargs)
 
     def progress_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
@@ -179,6 +192,33 @@ class OrganizationAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic 
             if owners.queue_provisioning(organization):
                 self.message_user(request, f"{organization} was asked for again.")
         return HttpResponseRedirect(self._url("change", organization))
+
+    # Going in during a maintenance
+
+    def enter_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Answer with a page whose button takes a token to the organization's own host."""
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        organization = self._require(request, object_id, self.has_change_permission)
+        if not self._may_enter(request, organization):
+            self.message_user(request, f"{organization} is not in maintenance.", messages.ERROR)
+            return HttpResponseRedirect(self._url("change", organization))
+        context = {
+            **self.admin_site.each_context(request),
+            "title": f"Enter {organization}",
+            "organization": organization,
+            "entry_url": maintenance.entry_url(request, organization),
+            "field": maintenance.FIELD,
+            "token": maintenance.issue_token(organization, request.user),
+            "seconds": round(maintenance.TOKEN_LIFETIME.total_seconds()),
+        }
+        response = TemplateResponse(request, "tenancy/admin/enter.html", context)
+        response.headers["Cache-Control"] = "no-store"
+        return response
+
+    def _may_enter(self, request: HttpRequest, organization: Any) -> bool:
+        is_closed: bool = organization.state == State.MAINTENANCE
+        return is_closed and maintenance.may_enter(request.user)
 
     def _require(self, request: HttpRequest, object_id: str, is_allowed: Any) -> Any:
         organization = self.get_object(request, unquote(object_id))

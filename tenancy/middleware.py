@@ -23,7 +23,7 @@ from django_tenants.utils import (
     has_multi_type_tenants,
 )
 
-from tenancy import audit, context, resolvers, tenants
+from tenancy import audit, context, maintenance, resolvers, tenants
 from tenancy.conf import settings
 from tenancy.context import Target
 from tenancy.errors import (
@@ -130,7 +130,10 @@ def _resolve(request: TenantRequest) -> Target | HttpResponseBase:
             tenants.check_served(request.tenant)
     except TenantNotFound as error:
         raise Http404 from error
-    except (TenantUnavailable, TenantGone, TenantMismatch, InvalidToken) as error:
+    except TenantUnavailable as error:
+        if not maintenance.is_welcome(request, request.tenant):
+            return maintenance.enter(request, request.tenant) or _refuse(request, error)
+    except (TenantGone, TenantMismatch, InvalidToken) as error:
         return _refuse(request, error)
 
     target = tenants.as_active(request.tenant) if request.tenant else context.PLATFORM
