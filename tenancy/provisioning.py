@@ -195,8 +195,7 @@ def _lock(slug: str, *, using: str | None = None) -> None:
 
 def _write(organization: Organization, host: str | None, *, using: str) -> None:
     """Write its row, and that of its host, where nobody has any of its names."""
-    taken.check(organization, host, using=using)
-    taken.forget(organization, using=using)
+    taken.forget(taken.check(organization, host, using=using), using=using)
     organization.save(using=using, force_insert=True)
     if host:
         get_tenant_domain_model()(domain=host, tenant=organization).save(using=using)

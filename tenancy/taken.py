@@ -8,7 +8,7 @@ pages would answer them.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeAlias
 
 from django.db import connections, models
 from django.utils import formats, timezone
@@ -19,26 +19,33 @@ from tenancy.conf import settings
 from tenancy.errors import NameTaken
 from tenancy.models import Organization, RetiredSlug, State
 
+# A row of TENANT_MODEL, or a RetiredSlug.
+GivenUp: TypeAlias = Any
 
-def check(organization: Organization, host: str | None, *, using: str) -> None:
+
+def check(organization: Organization, host: str | None, *, using: str) -> list[GivenUp]:
     """
     Raise NameTaken where one of the names of an `organization` that is not saved is somebody's.
 
-    For the platform. A schema or a role that nobody has is somebody's data.
+    For the platform. A schema or a role that nobody has is somebody's data. Return the rows
+    that kept its names from being reused until now: `forget` them.
     """
-    for row in _rows(organization, using):
+    given_up: list[GivenUp] = [*_rows(organization, using)]
+    for row in given_up:
         _check_row(row)
     for retired in RetiredSlug.objects.using(using).filter(slug=organization.slug):
         _check_retired(retired.slug, since=retired.retired_at, why="was renamed")
+        given_up.append(retired)
     check_nothing_is_there(organization.schema_name, using=using)
     if host:
         _check_host(host, using=using)
+    return given_up
 
 
-def forget(organization: Organization, *, using: str) -> None:
-    """Delete the rows that kept its names from being reused for TENANCY_SLUG_RETIREMENT."""
-    _rows(organization, using).filter(state=State.DELETED).delete()
-    RetiredSlug.objects.using(using).filter(slug=organization.slug).delete()
+def forget(given_up: list[GivenUp], *, using: str) -> None:
+    """Delete what `check` returned."""
+    for row in given_up:
+        type(row)._default_manager.using(using).filter(pk=row.pk).delete()
 
 
 def check_nothing_is_there(schema: str, *, using: str) -> None:

@@ -92,8 +92,7 @@ def _take(before: Organization, slug: str, schema: str) -> None:
     locks.acquire(f"slug:{slug}", timeout=None, using=using)
     RetiredSlug.objects.using(using).filter(slug=slug, organization=str(before.pk)).delete()
     wanted = get_tenant_model()(slug=slug, schema_name=schema)
-    taken.check(wanted, None, using=using)
-    taken.forget(wanted, using=using)
+    taken.forget(taken.check(wanted, None, using=using), using=using)
 
 
 def _retire(before: Organization) -> None:

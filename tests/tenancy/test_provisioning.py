@@ -257,7 +257,7 @@ class TestProvision:
         sent = [query["sql"] for query in captured]
         assert sum("CREATE TABLE" in each for each in sent) == 1
         # Begin, the lock, who has the name, what is there, the rows, the schema, the record.
-        assert len(sent) <= 14
+        assert len(sent) <= 12
 
     def test_asks_nothing_at_the_applications_address(self, scratch: Any) -> None:
         """What it asks there another transaction answers, and may not know yet."""
