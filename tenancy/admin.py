@@ -212,9 +212,7 @@ class OrganizationAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic 
             "token": maintenance.issue_token(organization, request.user),
             "seconds": round(maintenance.TOKEN_LIFETIME.total_seconds()),
         }
-        response = TemplateResponse(request, "tenancy/admin/enter.html", context)
-        response.headers["Cache-Control"] = "no-store"
-        return response
+        return TemplateResponse(request, "tenancy/admin/enter.html", context)
 
     def _may_enter(self, request: HttpRequest, organization: Any) -> bool:
         is_closed: bool = organization.state == State.MAINTENANCE

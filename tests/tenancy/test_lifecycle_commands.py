@@ -16,7 +16,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from apps.accounts.models import User
-from tenancy import context, lifecycle
+from tenancy import context, lifecycle, provisioning, schemas
 from tenancy.context import PLATFORM
 from tenancy.lifecycle import overview
 from tenancy.management import tables
@@ -132,13 +132,34 @@ class TestDeleteTenant:
         said = typed("delete_tenant", "birch", "--now")
 
         assert "every row in schema tenant_birch" in asked[0]
-        assert "Deleted Birch with schema tenant_birch." in said
+        assert "Deleted Birch, with schema tenant_birch." in said
         assert now(birch).state == State.DELETED
-        assert "nothing left" in typed("delete_tenant", "birch", "--dry-run")
+        assert "there is nothing to go" in typed("delete_tenant", "birch", "--dry-run")
 
     def test_confirm_without_now_is_a_mistake(self, birch: Organization) -> None:
         with pytest.raises(CommandError, match="--confirm is for --now"):
             typed("delete_tenant", "birch", "--confirm", "birch")
+
+    def test_now_takes_back_what_was_only_asked_for(self, committed: None) -> None:
+        provisioning.request(slug="birch", name="Birch")
+
+        assert "there is nothing to go" in typed("delete_tenant", "birch", "--dry-run")
+        said = typed("delete_tenant", "birch", "--now", "--confirm", "birch")
+
+        assert said == "Deleted Birch, of which nothing was made.\n"
+        assert provisioning.why_not_free(slug="birch") == ""
+
+    def test_takes_no_schema_that_was_not_its_own(self, committed: None) -> None:
+        """What is in a schema of that name is somebody's data."""
+        birch = provisioning.request(slug="birch", name="Birch")
+        with context.override(PLATFORM):
+            schemas.create(connections["ddl"], "tenant_birch")
+
+        lifecycle.delete(birch)
+
+        with context.override(PLATFORM):
+            assert schemas.exists(connections["ddl"], "tenant_birch")
+            schemas.drop(connections["ddl"], "tenant_birch")
 
 
 class TestRenameTenant:

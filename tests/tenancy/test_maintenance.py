@@ -73,7 +73,7 @@ class TestTheWayIn:
         assert token is not None
         assert action[1] == "http://elm.localhost/maintenance-entry/"
         assert "http://elm.localhost" in page["Content-Security-Policy"].split("form-action")[1]
-        assert page["Cache-Control"] == "no-store"
+        assert "no-store" in page["Cache-Control"]
 
         entered = enter(door, token[1])
         assert (entered.status_code, entered["Location"]) == (303, "/")

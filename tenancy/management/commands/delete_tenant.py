@@ -12,7 +12,7 @@ from tenancy.lifecycle import edges, inventory
 from tenancy.management import tables
 from tenancy.management.organizations import OrganizationCommand
 from tenancy.management.stock import unless_own_model
-from tenancy.models import STATES_GONE, Organization, State
+from tenancy.models import STATES_GONE, STATES_TO_COME, Organization, State
 
 
 class OwnCommand(OrganizationCommand):
@@ -49,8 +49,8 @@ class OwnCommand(OrganizationCommand):
             self._let_go(organization, options["reason"])
 
     def _show(self, organization: Organization) -> None:
-        if organization.state == State.DELETED:
-            return self.say(f"{organization.slug} is deleted: there is nothing left to go.")
+        if organization.state in (*STATES_TO_COME, State.DELETED):
+            return self.say(f"{organization.slug} is {organization.state}: there is nothing to go.")
         found = inventory.take(organization)
         self.say(f"{organization} ({organization.slug}, {organization.state}). This would go:\n")
         width = max(map(len, found.tables), default=0)
@@ -87,8 +87,10 @@ class OwnCommand(OrganizationCommand):
             )
         if confirm != slug:
             raise CommandError(f"You typed {confirm!r} and not {slug!r}: nothing was deleted.")
+        was_there = organization.state not in STATES_TO_COME
         lifecycle.delete(organization)
-        self.say(f"Deleted {name} with schema {schema}.")
+        what = f"with schema {schema}" if was_there else "of which nothing was made"
+        self.say(f"Deleted {name}, {what}.")
 
 
 Command = unless_own_model("delete_tenant", OwnCommand)
