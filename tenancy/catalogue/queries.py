@@ -114,12 +114,15 @@ _TABLES = f"""
 """
 
 _TABLE_SETTINGS = """
-    SELECT nsp, 'setting', relname, what, what
+    SELECT nsp, 'setting', relname, word, what
       FROM rel,
            LATERAL (VALUES
-               (CASE WHEN relrowsecurity THEN 'ENABLE ROW LEVEL SECURITY' END),
-               (CASE WHEN relforcerowsecurity THEN 'FORCE ROW LEVEL SECURITY' END),
-               (CASE relreplident
+               ('row level security',
+                CASE WHEN relrowsecurity THEN 'ENABLE ROW LEVEL SECURITY' END),
+               ('row level security for the owner',
+                CASE WHEN relforcerowsecurity THEN 'FORCE ROW LEVEL SECURITY' END),
+               ('replica identity',
+                CASE relreplident
                 WHEN 'f' THEN 'REPLICA IDENTITY FULL'
                 WHEN 'n' THEN 'REPLICA IDENTITY NOTHING'
                 WHEN 'i' THEN 'REPLICA IDENTITY USING INDEX ' || (
@@ -128,11 +131,10 @@ _TABLE_SETTINGS = """
                       JOIN pg_catalog.pg_class AS index ON index.oid = indexrelid
                      WHERE indrelid = rel.oid AND indisreplident)
                 END)
-           ) AS setting (what)
+           ) AS setting (word, what)
      WHERE relkind IN ('r', 'p', 'f') AND what IS NOT NULL
      UNION ALL
-    SELECT nsp, 'setting', rel.relname, 'CLUSTER ON ' || quote_ident(index.relname),
-           'CLUSTER ON ' || quote_ident(index.relname)
+    SELECT nsp, 'setting', rel.relname, 'cluster', 'CLUSTER ON ' || quote_ident(index.relname)
       FROM rel
       JOIN pg_catalog.pg_index ON indrelid = rel.oid AND indisclustered
       JOIN pg_catalog.pg_class AS index ON index.oid = indexrelid
@@ -164,19 +166,20 @@ _COLUMNS = f"""
 """
 
 _COLUMN_SETTINGS = """
-    SELECT nsp, 'column setting', relname, quote_ident(attname) || ' ' || what, what
+    SELECT nsp, 'column setting', relname, attname || ' ' || word, what
       FROM rel
       JOIN pg_catalog.pg_attribute ON attrelid = rel.oid AND attnum > 0 AND NOT attisdropped
       JOIN pg_catalog.pg_type AS type ON type.oid = atttypid,
            LATERAL (VALUES
-               (CASE WHEN attstorage <> typstorage THEN 'SET STORAGE '
+               ('storage', CASE WHEN attstorage <> typstorage THEN 'SET STORAGE '
                 || CASE attstorage WHEN 'p' THEN 'PLAIN' WHEN 'm' THEN 'MAIN'
                    WHEN 'e' THEN 'EXTERNAL' ELSE 'EXTENDED' END END),
-               (CASE attcompression WHEN 'p' THEN 'SET COMPRESSION pglz'
+               ('compression', CASE attcompression WHEN 'p' THEN 'SET COMPRESSION pglz'
                 WHEN 'l' THEN 'SET COMPRESSION lz4' END),
-               (CASE WHEN attstattarget >= 0 THEN 'SET STATISTICS ' || attstattarget END),
-               ('SET (' || array_to_string(attoptions, ', ') || ')')
-           ) AS setting (what)
+               ('statistics',
+                CASE WHEN attstattarget >= 0 THEN 'SET STATISTICS ' || attstattarget END),
+               ('options', 'SET (' || array_to_string(attoptions, ', ') || ')')
+           ) AS setting (word, what)
      WHERE relkind IN ('r', 'p', 'f', 'm') AND what IS NOT NULL
        AND (attstorage <> typstorage OR attcompression <> '' OR attstattarget >= 0
             OR attoptions IS NOT NULL)

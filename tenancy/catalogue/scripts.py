@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -63,8 +63,17 @@ Thing: TypeAlias = tuple[str, str]
 
 
 @dataclass(frozen=True)
-class _Source:
-    """A schema as it was read, to be written as a script."""
+class Making:
+    """Statements that make an object, and others with it: a table has its columns."""
+
+    lead: Item
+    items: frozenset[Item]
+    statements: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Source:
+    """What is in a schema, and what it takes to make it again elsewhere."""
 
     prefix: str
     items: list[Item]
@@ -75,7 +84,6 @@ class _Source:
     columns: list[tuple[str, str]]
     fresh: dict[str, set[tuple[str, str]]]
     """Who may do what with what is made, by kind."""
-    made: list[str] = field(default_factory=list)
 
     @cached_property
     def by_thing(self) -> dict[Thing, Item]:
@@ -90,6 +98,28 @@ class _Source:
             if item.kind == kind and relation in (None, item.relation):
                 yield item
 
+    def makings(self) -> Iterator[Making]:
+        """Yield what makes all objects, each after those that it needs; not their rights."""
+        done: set[Item] = set()
+        for thing in _in_order(self):
+            making = _make(self, self.by_thing[thing], done)
+            done |= making.items
+            yield making
+        for kind in LATE:
+            for item in self.of(kind):
+                if item not in done:
+                    yield self.making(item)
+        for sequence in self.of("sequence"):
+            if owning := statements.creating(sequence, prefix=self.prefix)[1:]:
+                yield Making(sequence, frozenset([sequence]), tuple(owning))
+
+    def making(self, item: Item) -> Making:
+        """Return what makes `item` alone; without statements where none makes it."""
+        made = statements.creating(item, prefix=self.prefix)
+        if item.kind == "column" and (sequence := _identity(self, item.relation, item.name)):
+            made = [statements.alter_table(item, f"ADD COLUMN {statements.column(item, sequence)}")]
+        return Making(item, frozenset([item]), tuple(made))
+
 
 def script(connection: BaseDatabaseWrapper, schema: str) -> str:
     """
@@ -99,23 +129,14 @@ def script(connection: BaseDatabaseWrapper, schema: str) -> str:
     first in search_path; it names none. Raise UnableToCapture, naming what is in the way,
     for what no statement makes again and for what holds the name of `schema` itself.
     """
-    source = _read(connection, schema)
+    source = open_source(connection, schema)
     _check(source, schema)
-    inline: set[Item] = set()
-    made = list(PREAMBLE)
-    for thing in _in_order(source):
-        made += _make(source, source.by_thing[thing], inline)
-        source.made.append(thing[1])
-    for kind in LATE:
-        for item in source.of(kind):
-            if item not in inline:
-                made += statements.creating(item, prefix=source.prefix)
-    made += _owning(source)
-    made += _granting(source)
-    return ";\n".join(made) + ";\n"
+    made = [statement for making in source.makings() for statement in making.statements]
+    return ";\n".join([*PREAMBLE, *made, *_granting(source)]) + ";\n"
 
 
-def _read(connection: BaseDatabaseWrapper, schema: str) -> _Source:
+def open_source(connection: BaseDatabaseWrapper, schema: str) -> Source:
+    """Return what is in `schema`; raise UnableToCapture when there is no such schema."""
     prefix = schemas.role_prefix(connection)
     parameters = {"schema": schema, "prefix": prefix, "owner": schemas.owner_of(connection)}
 
@@ -134,7 +155,7 @@ def _read(connection: BaseDatabaseWrapper, schema: str) -> _Source:
     fresh: dict[str, set[tuple[str, str]]] = {}
     for kind, grantee, privilege in rights:
         fresh.setdefault(kind, set()).add((grantee, privilege))
-    return _Source(
+    return Source(
         prefix=prefix,
         items=items,
         needs=[
@@ -146,7 +167,7 @@ def _read(connection: BaseDatabaseWrapper, schema: str) -> _Source:
     )
 
 
-def _check(source: _Source, schema: str) -> None:
+def _check(source: Source, schema: str) -> None:
     """Raise UnableToCapture for the first item that a script could not make as it is."""
     names_itself = re.compile(rf"(?<!\w){re.escape(schema)}(?!\w)")
     for item in source.items:
@@ -173,7 +194,7 @@ def _thing(item: Item) -> Thing:
     return item.kind, item.relation if is_relation else item.name
 
 
-def _in_order(source: _Source) -> Iterable[Thing]:
+def _in_order(source: Source) -> Iterable[Thing]:
     """
     Yield the things so that each comes after those that it needs.
 
@@ -200,32 +221,37 @@ def _in_order(source: _Source) -> Iterable[Thing]:
         yield thing
 
 
-def _make(source: _Source, item: Item, inline: set[Item]) -> list[str]:
+def _make(source: Source, item: Item, done: set[Item]) -> Making:
     if item.kind == "table":
-        return [_create_table(source, item, inline)]
+        return _create_table(source, item, done)
     # A sequence belongs to a column when its table is there.
-    return statements.creating(item, prefix=source.prefix)[:1]
+    made = statements.creating(item, prefix=source.prefix)[:1]
+    return Making(item, frozenset([item]), tuple(made))
 
 
-def _create_table(source: _Source, table: Item, inline: set[Item]) -> str:
+def _create_table(source: Source, table: Item, done: set[Item]) -> Making:
     name = table.relation
-    parts = [
-        statements.column(source.by_place["column", name, column], _identity(source, name, column))
+    tables = {item.relation for item in (*done, table) if item.kind == "table"}
+    columns = [
+        source.by_place["column", name, column]
         for relation, column in source.columns
         if relation == name
     ]
-    for constraint in source.of("constraint", name):
-        leads_to = source.references.get((name, constraint.name))
-        is_made = leads_to is None or leads_to in source.made
+    constraints = [
+        constraint
+        for constraint in source.of("constraint", name)
         # CREATE TABLE would take one that is not valid for valid.
-        if is_made and not constraint.definition.endswith(" NOT VALID"):
-            parts.append(statements.constraint(constraint))
-            inline.add(constraint)
+        if source.references.get((name, constraint.name), name) in tables
+        and not constraint.definition.endswith(" NOT VALID")
+    ]
+    parts = [statements.column(each, _identity(source, name, each.name)) for each in columns]
+    parts += map(statements.constraint, constraints)
     persistence, _, suffix = table.definition.partition("TABLE")
-    return f"CREATE {persistence}TABLE {quoted(name)} ({', '.join(parts)}){suffix}"
+    made = f"CREATE {persistence}TABLE {quoted(name)} ({', '.join(parts)}){suffix}"
+    return Making(table, frozenset([table, *columns, *constraints]), (made,))
 
 
-def _identity(source: _Source, table: str, column: str) -> Item | None:
+def _identity(source: Source, table: str, column: str) -> Item | None:
     """Return the sequence of the column, unless it is as PostgreSQL makes it by itself."""
     for sequence in source.of("sequence", table):
         options, _, place = sequence.definition.partition(" IDENTITY OF ")
@@ -241,12 +267,7 @@ def _identity(source: _Source, table: str, column: str) -> Item | None:
     return None
 
 
-def _owning(source: _Source) -> Iterator[str]:
-    for sequence in source.of("sequence"):
-        yield from statements.creating(sequence, prefix=source.prefix)[1:]
-
-
-def _granting(source: _Source) -> Iterator[str]:
+def _granting(source: Source) -> Iterator[str]:
     """Yield what makes the rights those of the source's, where they are not so by default."""
     rights: dict[str, set[tuple[str, str]]] = {}
     for item in source.of("grant"):
@@ -274,7 +295,7 @@ def _name_in_grants(item: Item, rights: Iterable[str]) -> str:
 
 
 def _changing(
-    source: _Source, name: str, wanted: set[tuple[str, str]], fresh: set[tuple[str, str]]
+    source: Source, name: str, wanted: set[tuple[str, str]], fresh: set[tuple[str, str]]
 ) -> Iterator[str]:
     changes = [statements.revoke(name, *right) for right in sorted(fresh - wanted)]
     changes += [statements.grant(name, *right) for right in sorted(wanted - fresh)]

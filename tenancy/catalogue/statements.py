@@ -77,7 +77,8 @@ def _column(item: Item) -> list[str]:
 
 
 def _column_setting(item: Item) -> list[str]:
-    return [alter_table(item, f"ALTER COLUMN {item.name}")]
+    name, _, _ = item.name.rpartition(" ")
+    return [alter_table(item, f"ALTER COLUMN {quoted(name)} {item.definition}")]
 
 
 def _constraint(item: Item) -> list[str]:
