@@ -11,6 +11,6 @@ that a migration added stands behind those that a fresh table has before it.
 from __future__ import annotations
 
 from tenancy.catalogue.reading import Item, fingerprints, read
-from tenancy.catalogue.scripts import PREAMBLE, Source, open_source, script
+from tenancy.catalogue.scripts import PREAMBLE, Making, Source, open_source, script
 
-__all__ = ["PREAMBLE", "Item", "Source", "fingerprints", "open_source", "read", "script"]
+__all__ = ["PREAMBLE", "Item", "Making", "Source", "fingerprints", "open_source", "read", "script"]

@@ -36,9 +36,9 @@ class Item:
     definition: str
 
     def __str__(self) -> str:
-        if not self.relation or self.kind in ("grant", "owner", "comment"):
-            return f"{self.kind} {self.name}"
-        return f"{self.kind} {'.'.join(filter(None, (self.relation, self.name)))}"
+        is_said = self.kind in ("grant", "owner", "comment") or self.name == self.relation
+        place = () if is_said else (self.relation,)
+        return f"{self.kind} {'.'.join(filter(None, (*place, self.name)))}"
 
 
 def fingerprints(
