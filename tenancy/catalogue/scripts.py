@@ -113,6 +113,27 @@ class Source:
             if owning := statements.creating(sequence, prefix=self.prefix)[1:]:
                 yield Making(sequence, frozenset([sequence]), tuple(owning))
 
+    @cached_property
+    def rights(self) -> dict[str, set[tuple[str, str]]]:
+        """Who may do what with each thing."""
+        rights: dict[str, set[tuple[str, str]]] = {}
+        for item in self.of("grant"):
+            name, _, grantee = item.name.rpartition(" TO ")
+            granted = rights.setdefault(name, set())
+            granted.update((grantee, each) for each in item.definition.split(", "))
+        return rights
+
+    def granting(self, item: Item) -> list[str]:
+        """Return what gives `item` its rights, once it was made and has those by default."""
+        kind = RIGHTS.get(item.kind)
+        if kind is None:
+            return []
+        names = names_in_grants(item)
+        name = next((each for each in names if each in self.rights), names[0])
+        return list(
+            _changing(self, name, self.rights.get(name, set()), self.fresh.get(kind, set()))
+        )
+
     def making(self, item: Item) -> Making:
         """Return what makes `item` alone; without statements where none makes it."""
         made = statements.creating(item, prefix=self.prefix)
@@ -269,29 +290,20 @@ def _identity(source: Source, table: str, column: str) -> Item | None:
 
 def _granting(source: Source) -> Iterator[str]:
     """Yield what makes the rights those of the source's, where they are not so by default."""
-    rights: dict[str, set[tuple[str, str]]] = {}
-    for item in source.of("grant"):
-        name, _, grantee = item.name.rpartition(" TO ")
-        rights.setdefault(name, set()).update(
-            (grantee, each) for each in item.definition.split(", ")
-        )
     for item in source.items:
-        if item.kind in RIGHTS:
-            name = _name_in_grants(item, rights)
-            yield from _changing(
-                source, name, rights.pop(name, set()), source.fresh[RIGHTS[item.kind]]
-            )
-    for name, wanted in rights.items():
-        if name != "SCHEMA":
-            yield from _changing(source, name, wanted, set())
+        yield from source.granting(item)
+    # Columns have none by default, and lose theirs when the table's are revoked.
+    for item in source.of("grant"):
+        if item.name.startswith("TABLE ") and item.name.rpartition(" TO ")[0].endswith(")"):
+            yield from statements.creating(item, prefix=source.prefix)
 
 
-def _name_in_grants(item: Item, rights: Iterable[str]) -> str:
+def names_in_grants(item: Item) -> tuple[str, ...]:
+    """Return what a thing may be called where its rights are told, and its comment."""
     kind, name = _thing(item)
     if kind in ("function", "procedure"):
-        return f"ROUTINE {name}"
-    plain = f"{kind.upper()} {name}"
-    return plain if plain in rights else f"{kind.upper()} {quoted(name)}"
+        return (f"ROUTINE {name}",)
+    return f"{kind.upper()} {quoted(name)}", f"{kind.upper()} {name}"
 
 
 def _changing(

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from tenancy.catalogue import Item, Making, Source
+from tenancy.catalogue.scripts import RIGHTS, names_in_grants
 from tenancy.drift import remedies, rows
 from tenancy.drift.remedies import Remedy
 
@@ -62,7 +63,20 @@ def compare(reference: Reference, items: Iterable[Item]) -> list[Difference]:
 
 
 def _key(item: Item) -> Key:
-    return item.kind, item.relation, item.name
+    # A sequence is the same one whichever column it was given to.
+    return item.kind, "" if item.kind == "sequence" else item.relation, item.name
+
+
+def _sayings(items: Iterable[Item]) -> set[str]:
+    """Return how rights and comments would call those of `items` that have some."""
+    return {name for item in items if item.kind in RIGHTS for name in names_in_grants(item)}
+
+
+def _is_said_of(item: Item, things: set[str]) -> bool:
+    """Tell whether `item` goes with one of `things`: a right in it, its comment, its owner."""
+    if item.kind == "grant":
+        return item.name.rpartition(" TO ")[0] in things
+    return item.kind in ("comment", "owner") and item.name in things
 
 
 def _relations(items: Iterable[Item]) -> set[str]:
@@ -72,7 +86,12 @@ def _relations(items: Iterable[Item]) -> set[str]:
 def _list_missing(reference: Reference, there: dict[Key, Item]) -> Iterator[Difference]:
     gone = _relations(reference.by_key.values()) - _relations(there.values())
     missing = [item for key, item in reference.by_key.items() if key not in there]
-    told = {item for item in missing if item.kind in RELATIONS or item.relation not in gone}
+    things = _sayings(missing)
+    told = {
+        item
+        for item in missing
+        if item.kind in RELATIONS or not (item.relation in gone or _is_said_of(item, things))
+    }
     done: set[Item] = set()
     for making in reference.makings:
         if making.lead in told and making.lead not in done:
@@ -100,6 +119,8 @@ def _missing(reference: Reference, making: Making) -> Difference:
         ]
     if lead.kind in rows.KINDS:
         made = rows.creating(lead)
+    if made:
+        made += reference.source.granting(lead)
     why = "" if made else remedies.UNKNOWN
     return Difference("missing", str(lead), "", lead.definition, tuple(made), why)
 
@@ -116,9 +137,11 @@ def _list_changed(reference: Reference, there: dict[Key, Item]) -> Iterator[Diff
 
 def _list_extra(reference: Reference, there: dict[Key, Item]) -> Iterator[Difference]:
     foreign = _relations(there.values()) - _relations(reference.by_key.values())
-    for key, found in there.items():
+    extra = [found for key, found in there.items() if key not in reference.by_key]
+    things = _sayings(extra)
+    for found in extra:
         is_part = found.relation in foreign and found.kind not in RELATIONS
-        if key in reference.by_key or is_part:
+        if is_part or _is_said_of(found, things):
             continue
         if found.kind in rows.KINDS:
             remedy = Remedy((), rows.EXTRA)
