@@ -41,8 +41,10 @@ def _expression(expression: str) -> str:
     return rf"regexp_replace({each}, '{_CAST_ALL}', '\1\2', 'g')"
 
 
-# The own role of a schema, in grants and policies, and the schema itself in a function's path.
+# The own role of a schema, whoever owns all schemas, and the schema itself in a function's path:
+# their names are another's in another database.
 OWN_ROLE = "(own role)"
+OWNER = "(owner)"
 OWN_SCHEMA = "(own schema)"
 
 _HERE = """
@@ -500,7 +502,9 @@ _DEFAULT_GRANTS = f"""
     SELECT nsp, 'default grant', NULL,
            CASE defaclobjtype WHEN 'r' THEN 'TABLES' WHEN 'S' THEN 'SEQUENCES'
            WHEN 'f' THEN 'FUNCTIONS' ELSE 'TYPES' END
-           || ' OF ' || quote_ident(pg_get_userbyid(defaclrole)) || ' TO ' || {_GRANTEE},
+           || ' OF ' || CASE pg_get_userbyid(defaclrole) WHEN %(owner)s THEN '{OWNER}'
+                        ELSE quote_ident(pg_get_userbyid(defaclrole)) END
+           || ' TO ' || {_GRANTEE},
            string_agg(privilege_type
                || CASE WHEN is_grantable THEN ' WITH GRANT OPTION' ELSE '' END,
                ', ' ORDER BY privilege_type)

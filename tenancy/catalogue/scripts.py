@@ -75,7 +75,6 @@ class Making:
 class Source:
     """What is in a schema, and what it takes to make it again elsewhere."""
 
-    prefix: str
     items: list[Item]
     needs: list[tuple[Thing, Thing]]
     """What needs what; both are things of this schema."""
@@ -110,7 +109,7 @@ class Source:
                 if item not in done:
                     yield self.making(item)
         for sequence in self.of("sequence"):
-            if owning := statements.creating(sequence, prefix=self.prefix)[1:]:
+            if owning := statements.creating(sequence)[1:]:
                 yield Making(sequence, frozenset([sequence]), tuple(owning))
 
     @cached_property
@@ -136,7 +135,7 @@ class Source:
 
     def making(self, item: Item) -> Making:
         """Return what makes `item` alone; without statements where none makes it."""
-        made = statements.creating(item, prefix=self.prefix)
+        made = statements.creating(item)
         if item.kind == "column" and (sequence := _identity(self, item.relation, item.name)):
             made = [statements.alter_table(item, f"ADD COLUMN {statements.column(item, sequence)}")]
         return Making(item, frozenset([item]), tuple(made))
@@ -158,8 +157,11 @@ def script(connection: BaseDatabaseWrapper, schema: str) -> str:
 
 def open_source(connection: BaseDatabaseWrapper, schema: str) -> Source:
     """Return what is in `schema`; raise UnableToCapture when there is no such schema."""
-    prefix = schemas.role_prefix(connection)
-    parameters = {"schema": schema, "prefix": prefix, "owner": schemas.owner_of(connection)}
+    parameters = {
+        "schema": schema,
+        "prefix": schemas.role_prefix(connection),
+        "owner": schemas.owner_of(connection),
+    }
 
     def ask(query: str) -> list[Any]:
         with connection.cursor() as cursor:
@@ -177,7 +179,6 @@ def open_source(connection: BaseDatabaseWrapper, schema: str) -> Source:
     for kind, grantee, privilege in rights:
         fresh.setdefault(kind, set()).add((grantee, privilege))
     return Source(
-        prefix=prefix,
         items=items,
         needs=[
             ((kind, name), (other, needed)) for kind, name, other, needed, key in needs if not key
@@ -198,7 +199,7 @@ def _check(source: Source, schema: str) -> None:
             continue
         if item.kind == "sequence" and " IDENTITY OF " in item.definition:
             continue
-        if item.kind == "owner" or not statements.creating(item, prefix=source.prefix):
+        if item.kind == "owner" or not statements.creating(item):
             raise UnableToCapture(
                 f"The {item} of the schema {schema!r} is nothing that a script can make: "
                 f"{item.definition}"
@@ -246,7 +247,7 @@ def _make(source: Source, item: Item, done: set[Item]) -> Making:
     if item.kind == "table":
         return _create_table(source, item, done)
     # A sequence belongs to a column when its table is there.
-    made = statements.creating(item, prefix=source.prefix)[:1]
+    made = statements.creating(item)[:1]
     return Making(item, frozenset([item]), tuple(made))
 
 
@@ -295,7 +296,7 @@ def _granting(source: Source) -> Iterator[str]:
     # Columns have none by default, and lose theirs when the table's are revoked.
     for item in source.of("grant"):
         if item.name.startswith("TABLE ") and item.name.rpartition(" TO ")[0].endswith(")"):
-            yield from statements.creating(item, prefix=source.prefix)
+            yield from statements.creating(item)
 
 
 def names_in_grants(item: Item) -> tuple[str, ...]:
@@ -312,4 +313,4 @@ def _changing(
     changes = [statements.revoke(name, *right) for right in sorted(fresh - wanted)]
     changes += [statements.grant(name, *right) for right in sorted(wanted - fresh)]
     for change in changes:
-        yield statements.in_any_schema(change, prefix=source.prefix)
+        yield statements.in_any_schema(change)

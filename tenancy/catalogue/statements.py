@@ -8,8 +8,15 @@ from collections.abc import Callable, Mapping
 
 from psycopg import sql
 
-from tenancy.catalogue.queries import OWN_ROLE, OWN_SCHEMA
+from tenancy.catalogue.queries import OWN_ROLE, OWN_SCHEMA, OWNER
 from tenancy.catalogue.reading import Item
+
+# What a name is for whoever runs the statement: <prefix>_ddl in a schema that comes first.
+PLACEHOLDERS = {
+    OWN_SCHEMA: "current_schema()",
+    OWN_ROLE: "regexp_replace(current_user, 'ddl$', '') || current_schema()",
+    OWNER: "current_user",
+}
 
 # At the end of a definition, what no statement says by itself.
 MARK = " -- "
@@ -23,30 +30,30 @@ def literal(text: str) -> str:
     return sql.Literal(text).as_string(None)
 
 
-def creating(item: Item, *, prefix: str) -> list[str]:
+def creating(item: Item) -> list[str]:
     """
     Return the statements that make `item`, where what it is part of is there already.
 
-    They name no schema: those that must name it, or its role, whose name begins with
-    `prefix`, ask PostgreSQL for it. An empty list where no statement makes it.
+    To be run by the owner. They name no schema: those that must name it, or its role, ask
+    PostgreSQL for it. An empty list where no statement makes it.
     """
     make = _MAKERS.get(item.kind)
     statements = make(item) if make else []
-    return [in_any_schema(statement, prefix=prefix) for statement in statements]
+    return [in_any_schema(statement) for statement in statements]
 
 
-def in_any_schema(statement: str, *, prefix: str) -> str:
-    """Return a statement that holds OWN_ROLE or OWN_SCHEMA as one that finds out their names."""
-    if OWN_ROLE not in statement and OWN_SCHEMA not in statement:
+def in_any_schema(statement: str) -> str:
+    """Return a statement that holds one of PLACEHOLDERS as one that finds out their names."""
+    if not any(placeholder in statement for placeholder in PLACEHOLDERS):
         return statement
-    form = statement.replace("%", "%%").replace(OWN_SCHEMA, "%1$I").replace(OWN_ROLE, "%2$I")
+    form = statement.replace("%", "%%")
+    for number, placeholder in enumerate(PLACEHOLDERS, start=1):
+        form = form.replace(placeholder, f"%{number}$I")
     tag = "$do$"
     while tag in form:
         tag = f"{tag[:-1]}_$"
-    return (
-        f"DO {tag} BEGIN EXECUTE format({literal(form)}, "
-        f"current_schema(), {literal(prefix + '_')} || current_schema()); END {tag}"
-    )
+    arguments = ", ".join(PLACEHOLDERS.values())
+    return f"DO {tag} BEGIN EXECUTE format({literal(form)}, {arguments}); END {tag}"
 
 
 def alter_table(item: Item, change: str) -> str:

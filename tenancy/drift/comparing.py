@@ -131,7 +131,7 @@ def _list_changed(reference: Reference, there: dict[Key, Item]) -> Iterator[Diff
         if found is None or found.definition == wanted.definition:
             continue
         making = reference.source.making(wanted).statements
-        remedy = remedies.for_changed(found, wanted, making, prefix=reference.source.prefix)
+        remedy = remedies.for_changed(found, wanted, making)
         yield _different("changed", found, wanted.definition, remedy)
 
 
@@ -146,9 +146,7 @@ def _list_extra(reference: Reference, there: dict[Key, Item]) -> Iterator[Differ
         if found.kind in rows.KINDS:
             remedy = Remedy((), rows.EXTRA)
         else:
-            remedy = remedies.for_extra(
-                found, prefix=reference.source.prefix, owner=reference.owner
-            )
+            remedy = remedies.for_extra(found, owner=reference.owner)
         yield _different("extra", found, "", remedy)
 
 

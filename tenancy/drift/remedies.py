@@ -65,11 +65,11 @@ class Remedy:
     why: str = ""
 
 
-def for_changed(found: Item, wanted: Item, making: tuple[str, ...], *, prefix: str) -> Remedy:
+def for_changed(found: Item, wanted: Item, making: tuple[str, ...]) -> Remedy:
     """Return what makes `found` into `wanted`, which `making` would make."""
     remedy = _CHANGED.get(wanted.kind)
     if remedy:
-        return _in_any_schema(remedy(found, wanted, making), prefix)
+        return _in_any_schema(remedy(found, wanted, making))
     if drop := REPLACEABLE.get(wanted.kind):
         if not making:
             return Remedy((), UNKNOWN)
@@ -77,9 +77,9 @@ def for_changed(found: Item, wanted: Item, making: tuple[str, ...], *, prefix: s
     return Remedy((), UNKNOWN)
 
 
-def for_extra(found: Item, *, prefix: str, owner: str) -> Remedy:
+def for_extra(found: Item, *, owner: str) -> Remedy:
     """Return the statements that a person may type to be rid of `found`."""
-    return _in_any_schema(Remedy(tuple(_dropping(found, owner)), _why_extra(found)), prefix)
+    return _in_any_schema(Remedy(tuple(_dropping(found, owner)), _why_extra(found)))
 
 
 def _why_extra(found: Item) -> str:
@@ -125,8 +125,8 @@ def _resetting(found: Item) -> list[str]:
     return [alter_table(found, f"ALTER COLUMN {quoted(name)} {reset}")] if reset else []
 
 
-def _in_any_schema(remedy: Remedy, prefix: str) -> Remedy:
-    made = (statements.in_any_schema(each, prefix=prefix) for each in remedy.statements)
+def _in_any_schema(remedy: Remedy) -> Remedy:
+    made = (statements.in_any_schema(each) for each in remedy.statements)
     return Remedy(tuple(made), remedy.why)
 
 

@@ -23,6 +23,7 @@ from django.db.models.signals import post_migrate, pre_migrate
 from django_tenants.signals import schema_migrated, schema_pre_migration
 
 from tenancy import router
+from tenancy.catalogue import queries, scripts, statements
 from tenancy.conf import settings
 from tenancy.context import ActiveTenant
 
@@ -46,6 +47,7 @@ def key(connection: BaseDatabaseWrapper, *, type: str = "") -> str:
     """
     parts = [
         FORMAT,
+        [_text(module.__name__) for module in (queries, statements, scripts)],
         django.VERSION[:2],
         _server(connection),
         sorted(settings.COMPAT),

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import io
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import Permission
+from django.core.management import CommandError, call_command
 from django.db import connections, transaction
+from django.test.utils import CaptureQueriesContext
 
-from tenancy import catalogue, context, schemas
+from tenancy import catalogue, context, drift, schemas
+from tenancy.audit import AuditEvent
 from tenancy.context import PLATFORM, ActiveTenant
 from tenancy.drift import comparing, repairing
 from tenancy.drift.comparing import Reference
+from tenancy.models import Organization
 from tests.tenancy.zoo import ZOO
 
 ZOOS = ActiveTenant(id=None, schema="tenant_zoo", slug="zoo", name="Zoo")
@@ -73,7 +80,7 @@ CHANGES = [
     ("REVOKE ALL ON SCHEMA {schema} FROM {role}", "missing grant SCHEMA TO (own role)", True),
     (
         "ALTER DEFAULT PRIVILEGES IN SCHEMA {schema} REVOKE ALL ON TABLES FROM {role}",
-        "missing default grant TABLES OF {ddl} TO (own role)",
+        "missing default grant TABLES OF (owner) TO (own role)",
         True,
     ),
     # What was changed
@@ -223,6 +230,7 @@ def in_terms_of(target: ActiveTenant, text: str) -> str:
         "%(role)s": schemas.role_for(ddl(), target.schema),
         "{ddl}": f"{prefix}_ddl",
         "{platform}": f"{prefix}_platform",
+        "{tenants}": f"{prefix}_tenants",
     }
     for placeholder, name in named.items():
         text = text.replace(placeholder, name)
@@ -296,3 +304,192 @@ class TestCompare:
                 run(OTHER, "; ".join(difference.statements))
 
             assert comparing.compare(zoo, read(OTHER)) == []
+
+
+def check_schemas(*arguments: str) -> str:
+    out = io.StringIO()
+    call_command("check_schemas", *arguments, stdout=out)
+    return out.getvalue()
+
+
+def failing(*arguments: str) -> tuple[str, str]:
+    """Return what `check_schemas` printed, and the error with which it ended."""
+    out = io.StringIO()
+    with pytest.raises(CommandError) as caught:
+        call_command("check_schemas", *arguments, stdout=out)
+    if "--json" not in arguments:
+        assert max(map(len, out.getvalue().splitlines())) <= 80
+    return out.getvalue(), str(caught.value)
+
+
+def by_hand(organization: Organization, statements: str) -> None:
+    with context.override(organization.as_active()), ddl().cursor() as cursor:
+        cursor.execute(statements)
+
+
+def fingerprint(organization: Organization) -> str:
+    with context.override(PLATFORM):
+        schema = organization.schema_name
+        return catalogue.fingerprints(ddl(), [schema])[schema]
+
+
+class TestCheckSchemas:
+    def test_finds_nothing_where_nothing_is(self, elm: Any, oak: Any, committed: None) -> None:
+        assert "2 of 2 schemas are as the code makes them" in check_schemas("elm", "oak")
+
+    def test_tells_the_same_of_two_schemas_once(self, elm: Any, scratch: Any) -> None:
+        birch, cedar = scratch("birch"), scratch("cedar")
+        for organization in (birch, cedar):
+            by_hand(organization, "DROP INDEX patient_telecom_tail")
+
+        out, error = failing("elm", "birch", "cedar")
+
+        assert "1 of 3 schemas are as the code makes them, 2 differ" in out
+        assert "2 schemas: tenant_birch, tenant_cedar" in out
+        assert out.count("patients_patienttelecom.patient_telecom_tail is missing") == 1
+        assert "CREATE INDEX patient_telecom_tail" in out
+        assert error == "2 schemas differ."
+
+    def test_repairs_what_loses_nothing(self, elm: Any, scratch: Any) -> None:
+        """The extra table stays, with the statement to type."""
+        birch = scratch("birch")
+        by_hand(
+            birch,
+            "DROP INDEX patient_telecom_tail; ALTER TABLE accounts_user DROP COLUMN email; "
+            "DROP TABLE django_session; CREATE TABLE kept (id int);"
+            "DELETE FROM auth_group_permissions;"
+            "DELETE FROM auth_permission WHERE codename = 'view_patient';"
+            "DELETE FROM auth_permission USING django_content_type AS type "
+            "WHERE content_type_id = type.id AND model = 'session';"
+            "DELETE FROM django_content_type WHERE model = 'session'",
+        )
+
+        out, error = failing("birch", "--repair")
+
+        assert "Repaired in tenant_birch: index patients_patienttelecom.patient_telecom_tail" in out
+        assert "- table kept should not be there" in out
+        assert 'DROP TABLE "kept";' in out
+        assert error == "1 schemas differ."
+        by_hand(birch, "DROP TABLE kept")
+        assert fingerprint(birch) == fingerprint(elm)
+        assert "1 of 1" in check_schemas("birch")
+        with context.override(birch.as_active()):
+            permission = Permission.objects.get(codename="view_patient")
+            assert permission.name == "Can view patient"
+
+    def test_says_what_postgresql_refused(self, scratch: Any) -> None:
+        """And repairs the rest of that schema; the value stays out of what is said."""
+        birch = scratch("birch")
+        by_hand(
+            birch,
+            "ALTER TABLE auth_group DROP CONSTRAINT auth_group_name_key;"
+            "INSERT INTO auth_group (name) VALUES ('doctor');"
+            "DROP INDEX patient_telecom_tail",
+        )
+
+        out, _ = failing("birch", "--repair")
+
+        assert "Repaired in tenant_birch: index" in out
+        assert "PostgreSQL refused: could not create unique index" in out
+        assert "'doctor'" not in out
+        assert "(doctor)" not in out
+
+    def test_a_schema_that_is_behind_is_not_compared(self, scratch: Any) -> None:
+        birch = scratch("birch")
+        by_hand(birch, "DELETE FROM django_migrations WHERE app = 'sessions'")
+        by_hand(birch, "DROP TABLE django_session")
+
+        out, error = failing("birch")
+
+        assert "Behind the code, and not compared: tenant_birch. Type: manage.py" in out
+        assert "django_session" not in out
+        assert error == "1 schemas are behind."
+
+    def test_writes_json(self, scratch: Any) -> None:
+        birch = scratch("birch")
+        by_hand(birch, "DROP INDEX patient_telecom_tail")
+
+        report = json.loads(failing("birch", "--json")[0])
+
+        (group,) = report["differing"]
+        assert group["schemas"] == ["tenant_birch"]
+        assert group["differences"][0]["is_repaired"]
+
+    def test_refuses_a_name_that_is_nobodys(self, committed: None) -> None:
+        with pytest.raises(CommandError, match="nowhere"):
+            check_schemas("nowhere")
+
+    def test_asks_as_much_of_two_schemas_as_of_one(
+        self, elm: Any, oak: Any, committed: None
+    ) -> None:
+        check_schemas("elm")
+        with CaptureQueriesContext(ddl()) as one:
+            drift.check([elm.as_active()], with_strays=False)
+        with CaptureQueriesContext(ddl()) as two:
+            drift.check([elm.as_active(), oak.as_active()], with_strays=False)
+
+        assert len(one) == len(two)
+
+    def test_is_recorded(self, scratch: Any) -> None:
+        birch = scratch("birch")
+        by_hand(birch, "DROP INDEX patient_telecom_tail")
+
+        check_schemas("birch", "--repair")
+
+        with context.override(PLATFORM):
+            (event,) = AuditEvent.objects.filter(action="organization.schema_repaired")
+        assert "patient_telecom_tail" in str(event.details)
+
+
+class TestStrays:
+    """What has lost its other half; PostgreSQL's part of it is put back by each test."""
+
+    @contextmanager
+    def made(self, statement: str, undone: str) -> Iterator[None]:
+        with context.override(PLATFORM), ddl().cursor() as cursor:
+            cursor.execute(in_terms_of(ZOOS, statement))
+        try:
+            yield
+        finally:
+            with context.override(PLATFORM), ddl().cursor() as cursor:
+                cursor.execute(in_terms_of(ZOOS, undone))
+
+    def test_a_schema_without_an_organization(self, elm: Any, oak: Any, committed: None) -> None:
+        with self.made("CREATE SCHEMA tenant_left", "DROP SCHEMA tenant_left"):
+            out, error = failing()
+
+        assert "tenant_left: a schema that belongs to no organization." in out
+        assert 'DROP SCHEMA "tenant_left" CASCADE;' in out
+        assert error == "1 things lack their other half."
+
+    def test_one_with_migrations_whatever_it_is_called(self, elm: Any, committed: None) -> None:
+        make = "CREATE SCHEMA other; CREATE TABLE other.django_migrations (id int)"
+        with self.made(make, "DROP SCHEMA other CASCADE"):
+            assert "other: a schema that belongs to no organization" in failing()[0]
+
+    def test_a_role_without_a_schema(self, elm: Any, committed: None) -> None:
+        make = "CREATE ROLE {role}; GRANT {ddl}_s TO {role}".replace("{ddl}_s", "{tenants}")
+        with self.made(make, "DROP ROLE {role}"):
+            out, _ = failing()
+
+        assert in_terms_of(ZOOS, "{role}: a role whose schema is not there.") in out
+        assert in_terms_of(ZOOS, 'DROP ROLE "{role}";') in out
+
+    def test_an_organization_without_a_schema(self, scratch: Any) -> None:
+        birch = scratch("birch")
+        with context.override(PLATFORM):
+            schemas.drop(ddl(), birch.schema_name)
+
+        out, error = failing()
+
+        assert "birch: an organization whose schema tenant_birch is not there." in out
+        assert "manage.py delete_tenant birch" in out
+        assert "1 schemas are not there" in error
+
+    def test_a_schema_without_its_role(self, scratch: Any) -> None:
+        birch = scratch("birch")
+        renamed = 'ALTER ROLE "{0}" RENAME TO "{1}"'
+        names = schemas.role_for(ddl(), birch.schema_name), f"{schemas.role_prefix(ddl())}_gone"
+
+        with self.made(renamed.format(*names), renamed.format(*reversed(names))):
+            assert "tenant_birch: a schema without its role" in failing()[0]
