@@ -19,7 +19,7 @@ from django.apps import apps
 from django.contrib.postgres.operations import NotInTransactionMixin
 from django.core.management import call_command
 from django.core.management.sql import emit_post_migrate_signal, emit_pre_migrate_signal
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError, connections, transaction
 from django.db.migrations import Migration
 from django.db.migrations.operations.base import Operation
 from django.db.migrations.recorder import MigrationRecorder
@@ -98,6 +98,30 @@ def migrate(target: Target, *arguments: str, **options: Any) -> None:
         finally:
             # Content types were made or renamed, or were going to be before it was rolled back.
             process_cache.forget(target)
+
+
+@contextmanager
+def waiting_no_longer_than(timeout: timedelta) -> Iterator[None]:
+    """
+    Let `migrate` give up on a lock after `timeout`, with UnableToLock: call it again later.
+
+    What it had finished before remains.
+    """
+    connection = connections[settings.DDL_DATABASE]
+    patience = SET_PATIENCE_OF_SESSION.format(patience=in_milliseconds(timeout))
+    with context.override(context.PLATFORM, in_transaction=True):
+        with connection.cursor() as cursor:
+            cursor.execute(patience)
+        try:
+            yield
+        except UnableToMigrate as error:
+            cause = error.__cause__ and error.__cause__.__cause__
+            if getattr(cause, "sqlstate", None) not in TRY_AGAIN:
+                raise
+            raise UnableToLock("The schema is in use. Try again.") from error.__cause__
+        finally:
+            with suppress(DatabaseError), connection.cursor() as cursor:
+                cursor.execute(RESET_PATIENCE)
 
 
 class Executor:

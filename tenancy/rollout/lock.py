@@ -10,10 +10,10 @@ connection ends, and the lock with it.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from django.db import DEFAULT_DB_ALIAS, connections
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, OperationalError, connections
 
 from tenancy import context, locks
 from tenancy.conf import settings
@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 
 NAME = "migration-run"
 
-TRY = "SELECT pg_try_advisory_xact_lock(%(key)s)"
+# Of a runner that was killed the server hears a moment later.
+PATIENCE = "SET LOCAL lock_timeout = '2s'"
+WAIT = "SELECT pg_advisory_xact_lock(%(key)s)"
+LOCK_NOT_AVAILABLE = "55P03"  # PostgreSQL, appendix A
 # A server may end what has been idle for a minute, or what has been open for an hour; and of
 # a machine that is gone it should know after a minute, and not after the two hours of TCP.
 STAY = """
@@ -56,16 +59,19 @@ def held(name: str) -> Iterator[BaseDatabaseWrapper]:
     """
     Be the one who migrates the fleet inside the block, known to others as `name`.
 
-    Yield the connection on which the lock depends. Raise RunInProgress when somebody else is.
+    Yield the connection on which the lock depends. Raise RunInProgress when somebody else is,
+    after two seconds.
     """
     connection = connections.create_connection(settings.DDL_DATABASE)
     try:
         with context.override(context.PLATFORM):
             connection.set_autocommit(False)
-            if not _try(connection, name):
-                raise RunInProgress(f"{who() or 'Somebody else'} is migrating the fleet.")
+            _wait(connection, name)
         yield connection
     finally:
+        # Without it the lock would be there until the server has seen the connection end.
+        with suppress(DatabaseError):
+            connection.rollback()
         connection.close()
 
 
@@ -84,11 +90,17 @@ def is_held(*, using: str = DEFAULT_DB_ALIAS) -> bool:
     return who(using=using) is not None
 
 
-def _try(connection: BaseDatabaseWrapper, name: str) -> bool:
+def _wait(connection: BaseDatabaseWrapper, name: str) -> None:
     with connection.cursor() as cursor:
         cursor.execute(STAY)
         if connection.connection.info.server_version >= 170000:
             cursor.execute(STAY_SINCE_17)
+        cursor.execute(PATIENCE)
+        try:
+            cursor.execute(WAIT, {"key": locks.key_for(NAME)})
+        except OperationalError as error:
+            if getattr(error.__cause__, "sqlstate", None) != LOCK_NOT_AVAILABLE:
+                raise
+            raise RunInProgress(f"{who() or 'Somebody else'} is migrating the fleet.") from error
+        # Who waits does not say that it holds it.
         cursor.execute(INTRODUCE, {"name": name})
-        cursor.execute(TRY, {"key": locks.key_for(NAME)})
-        return bool(cursor.fetchone()[0])

@@ -17,7 +17,7 @@ from datetime import timedelta
 from threading import Event, Lock
 from typing import Any, Protocol
 
-from django.db import OperationalError, connections
+from django.db import OperationalError, connections, transaction
 
 from tenancy import audit, context, schemas, steps
 from tenancy.conf import settings
@@ -200,10 +200,6 @@ class _Run:
 
     # The ledger
 
-    @property
-    def is_kept(self) -> bool:
-        return self.run is not None
-
     def _open(self) -> None:
         """Begin in the ledger, unless its own tables are among what public lacks."""
         if not self._has_ledger():
@@ -222,6 +218,9 @@ class _Run:
     def _write(self, wave: int, tasks: Sequence[_Task]) -> None:
         self.seen |= {task.target.schema for task in tasks}
         self.summary.pending += len(tasks)
+        self._expect(wave, tasks)
+
+    def _expect(self, wave: int, tasks: Sequence[_Task]) -> None:
         if self.run is not None:
             expected = {task.target.schema: task.group.steps for task in tasks}
             journal.expect(self.run, wave, expected)
@@ -253,22 +252,12 @@ class _Run:
         group = order.survey_public(self.order)
         if group is None:
             return True
-        began = time.monotonic()
-        if self.run is not None:
-            journal.expect(self.run, 0, {PUBLIC_SCHEMA: group.steps})
-        try:
-            executor.migrate(context.PLATFORM, *self.order.arguments, **self.order.flags)
-        except Exception as error:  # noqa: BLE001  # whatever it is, it goes to the ledger
-            self._fail(PUBLIC_SCHEMA, error, attempts=1)
+        task = _Task(group.targets[0], replace(group, how=How.MIGRATE))
+        self._write(0, [task])
+        Crew(1, self._work, is_over=self._is_over).work_through([task])
+        if self.summary.failures:
             self.summary.why = "the public schema comes first"
-            return False
-        if self.run is None:
-            self._open()
-            if self.run is not None:
-                journal.expect(self.run, 0, {PUBLIC_SCHEMA: group.steps})
-        steps.reached("migrate: public migrated")
-        self._succeed(PUBLIC_SCHEMA, How.MIGRATE, _since(began), attempts=1)
-        return True
+        return not self.summary.failures and not self.summary.pending
 
     # Tenants
 
@@ -286,8 +275,9 @@ class _Run:
         sizes = waves.divide(len(tasks), canary=self.order.canary, waves=self.order.waves)
         rest = iter(tasks)
         portions = [[next(rest) for _ in range(size)] for size in sizes]
-        for number, portion in enumerate(portions, start=1):
-            self._write(number, portion)
+        with transaction.atomic(using=settings.DDL_DATABASE):
+            for number, portion in enumerate(portions, start=1):
+                self._write(number, portion)
         steps.reached("migrate: schemas written")
         return portions
 
@@ -295,6 +285,8 @@ class _Run:
         """Return what the run that is resumed left, wave by wave."""
         assert self.run is not None  # noqa: S101  # only a run of the ledger is resumed
         self.seen, waves_left = journal.list_left(self.run)
+        if self.seen <= {PUBLIC_SCHEMA}:
+            return self._divide(self._tasks())  # it came no further than public
         there = {target.schema: target for target in order.list_targets(self.order)}
         tasks = self._tasks_of(target for name, target in there.items() if name in waves_left)
         portions: dict[int, list[_Task]] = {}
@@ -392,7 +384,7 @@ class _Run:
             steps.reached("migrate: schema migrated")
 
         if task.group.how == How.MIGRATE:
-            executor.migrate(task.target, *self.order.arguments, **self.order.flags)
+            self._migrate_by_command(task)
             write_done()
             return How.MIGRATE
         outcome = self.prepared[id(task.group)].migrate(
@@ -405,6 +397,17 @@ class _Run:
             journal.write_how(self.run, task.target.schema, outcome.how)
         return str(outcome.how)
 
+    def _migrate_by_command(self, task: _Task) -> None:
+        is_public = task.target.schema == PUBLIC_SCHEMA
+        target = context.PLATFORM if is_public else task.target
+        with executor.waiting_no_longer_than(self.order.lock_timeout * MILLISECOND):
+            executor.migrate(target, *self.order.arguments, **self.order.flags)
+        if is_public:
+            if self.run is None:
+                self._open()
+                self._expect(0, [task])
+            steps.reached("migrate: public migrated")
+
     def _postpone(self, task: _Task, error: UnableToLock) -> float | None:
         """Return after how many seconds it is tried again; None when it was tried often enough."""
         if task.attempts >= MOST_ATTEMPTS:
@@ -415,13 +418,6 @@ class _Run:
         with self.telling:
             self.watcher.postponed(task.target.schema, attempts=task.attempts, pause=pause)
         return pause
-
-    def _succeed(self, schema: str, how: How, milliseconds: int, *, attempts: int) -> None:
-        if self.run is not None:
-            journal.write_done(
-                self.run, schema, how=how, milliseconds=milliseconds, attempts=attempts
-            )
-        self._tell(Result(schema, how, milliseconds, attempts=attempts))
 
     def _fail(self, schema: str, error: Exception, *, attempts: int) -> None:
         connection = connections[settings.DDL_DATABASE]
@@ -446,8 +442,7 @@ class _Run:
 
     def _tell(self, result: Result, error: BaseException | None = None) -> None:
         with self.telling:
-            if result.schema != PUBLIC_SCHEMA:
-                self.summary.pending -= 1
+            self.summary.pending -= 1
             self.summary.results.append(result)
             self.watcher.finished(result, error)
 

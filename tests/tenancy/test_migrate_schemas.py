@@ -11,10 +11,10 @@ from typing import Any
 import psycopg
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connection, connections
+from django.db import connection, connections, transaction
 from django.test.utils import CaptureQueriesContext
 
-from tenancy import audit_schema, context, steps
+from tenancy import audit_schema, context, locks, steps
 from tenancy.catalogue import fingerprints
 from tenancy.context import PLATFORM
 from tenancy.ledger import EntryState, MigrationRun, MigrationRunEntry, RunState
@@ -74,6 +74,12 @@ def entries(**wanted: Any) -> dict[str, str]:
         last = MigrationRun.objects.first()
         rows = MigrationRunEntry.objects.filter(run=last, **wanted)
         return {row.schema_name: row.state for row in rows}
+
+
+def wait_until_free() -> None:
+    """Wait until the server has seen that a runner is gone."""
+    with context.override(PLATFORM), transaction.atomic(using="ddl"):
+        locks.acquire(lock.NAME, using="ddl")
 
 
 def last_run() -> MigrationRun:
@@ -249,6 +255,15 @@ class TestFailures:
         assert "_added.py, line" in error
         assert "Maria" not in error + str(raised.value)
 
+    def test_of_postgresql_neither_in_the_public_schema(self, added: Callable[..., None]) -> None:
+        added("operations = [migrations.RunSQL(\"SELECT 'Maria'::int\")]", app="accounts")
+
+        with pytest.raises(CommandError) as raised:
+            migrate()
+
+        assert "InvalidTextRepresentation (22P02)" in str(raised.value)
+        assert "Maria" not in str(raised.value)
+
     @pytest.mark.parametrize(
         ("statement", "said"),
         [
@@ -401,6 +416,25 @@ operations = [
         with context.override(PLATFORM):
             assert MigrationRunEntry.objects.get(schema_name="tenant_ash").attempts > 1
 
+    def test_public_waits_for_nobody_longer(
+        self, added: Callable[..., None], impatient: None, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Who looks for a tenant's host would wait behind it."""
+        added(self.LOCKING.replace("scheduling_practitioner", "accounts_user"), app="accounts")
+        monkeypatch.setattr(run, "MOST_ATTEMPTS", 2)
+        url = servers.database_url(servers.database_name(), "ddl_login")
+        with psycopg.connect(url) as reader:
+            reader.execute(f"SET ROLE {servers.database_name()}_ddl")
+            reader.execute("SELECT FROM public.accounts_user")
+
+            with pytest.raises(CommandError, match="in use at 2 attempts"):
+                migrate(lock_timeout=10)
+
+        assert entries() == {"public": EntryState.FAILED}
+        migrate("--resume")
+        assert behind() == []
+        assert set(entries().values()) == {EntryState.DONE}
+
     def test_is_given_up_and_told(
         self,
         added: Callable[..., None],
@@ -501,6 +535,7 @@ class TestInterrupted:
         child.interrupt(signal.SIGTERM)
         os.kill(child.pid, signal.SIGTERM)
         status, _ = child.wait()
+        wait_until_free()
 
         assert status in (-signal.SIGTERM, 130)
         assert behind() == SCHEMAS
@@ -528,6 +563,7 @@ class TestKilled:
     def test_a_run_is_shown_as_interrupted_and_resumed(self, added: Callable[..., None]) -> None:
         added()
         killed_at("migrate: schema committed", lambda: migrate("--tenant", verbosity=0, jobs=1))
+        wait_until_free()
 
         assert last_run().state == RunState.RUNNING
         assert "was interrupted" in show()
