@@ -76,9 +76,10 @@ _TENANT_OF = """
 CREATE OR REPLACE FUNCTION audit.tenant_of(role name) RETURNS text
 LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $audit$
-    SELECT substring(shobj_description(oid, 'pg_authid') from '^tenant (.+)$')
-      FROM pg_roles
-     WHERE rolname = role
+    SELECT substring(description from '^tenant (.+)$')
+      FROM pg_shdescription
+     WHERE objoid = to_regrole(quote_ident(role))
+       AND classoid = 'pg_authid'::regclass
 $audit$;
 ALTER FUNCTION audit.tenant_of OWNER TO {audit};
 """
@@ -97,13 +98,7 @@ DECLARE
     own text;
 BEGIN
     IF role NOT IN ({platform_name}, {ddl_name}) THEN
-        IF NOT EXISTS (
-            SELECT
-              FROM pg_auth_members AS membership
-              JOIN pg_roles AS member ON member.oid = membership.member
-             WHERE pg_get_userbyid(membership.roleid) = {tenants_name}
-               AND member.rolname = role
-        ) THEN
+        IF role = 'none' OR NOT pg_has_role(role, {tenants_name}, 'MEMBER') THEN
             RAISE insufficient_privilege USING
                 MESSAGE = format('The role %s writes no audit log.', role);
         END IF;
