@@ -34,7 +34,8 @@ SWITCHES = {
         "moved or restored by itself, and a migration sees both schemas"
     ),
     "no_roles": (
-        "no role is taken, so that PostgreSQL keeps nobody out of another tenant's schema"
+        "no role is taken, so that PostgreSQL keeps nobody out of another tenant's schema, and no "
+        "audit log is kept but by the logger tenancy.audit"
     ),
 }
 
