@@ -8,11 +8,11 @@ would leave: what is missing is added, and nothing is taken away.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from django.apps import apps
 from django.contrib.contenttypes.management import RenameContentType
-from django.db import router
 from psycopg import sql
 
 RENAME = """
@@ -57,19 +57,40 @@ def rename(operation: RenameContentType, *, backwards: bool) -> str:
     return _compose(RENAME, app=operation.app_label, old=old, new=new)
 
 
-def synchronize(connection: Any) -> list[str]:
-    """Return what adds to another schema those of the active one that it lacks."""
-    statements = []
-    content_types = _list(
-        connection, "contenttypes", "ContentType", ("app_label", "model"), order="id"
+@dataclass(frozen=True)
+class Rows:
+    """The content types and permissions of a schema, in the order in which Django made them."""
+
+    content_types: tuple[tuple[str, str], ...]
+    permissions: tuple[tuple[str, str, str, str], ...]
+
+    def without(self, others: Rows) -> Rows:
+        return Rows(
+            tuple(row for row in self.content_types if row not in others.content_types),
+            tuple(row for row in self.permissions if row not in others.permissions),
+        )
+
+    def is_in(self, others: Rows) -> bool:
+        return not any(self.without(others).__dict__.values())
+
+
+def read(connection: Any) -> Rows:
+    """Return those of the active schema."""
+    of = ("content_type__app_label", "content_type__model", "codename", "name")
+    return Rows(
+        _list(connection, "contenttypes", "ContentType", ("app_label", "model")),
+        _list(connection, "auth", "Permission", of),
     )
-    if content_types:
-        of_apps, of_models = map(list, zip(*content_types, strict=True))
+
+
+def add(rows: Rows) -> list[str]:
+    """Return what adds to a schema those of `rows` that it lacks."""
+    statements = []
+    if rows.content_types:
+        of_apps, of_models = map(list, zip(*rows.content_types, strict=True))
         statements.append(_compose(ADD_CONTENT_TYPES, apps=of_apps, models=of_models))
-    columns = ("content_type__app_label", "content_type__model", "codename", "name")
-    permissions = _list(connection, "auth", "Permission", columns, order="id")
-    if permissions:
-        of_apps, of_models, codenames, names = map(list, zip(*permissions, strict=True))
+    if rows.permissions:
+        of_apps, of_models, codenames, names = map(list, zip(*rows.permissions, strict=True))
         statements.append(
             _compose(
                 ADD_PERMISSIONS, apps=of_apps, models=of_models, codenames=codenames, names=names
@@ -78,14 +99,14 @@ def synchronize(connection: Any) -> list[str]:
     return statements
 
 
-def _list(connection: Any, app: str, name: str, columns: tuple[str, ...], *, order: str) -> Any:
+def _list(connection: Any, app: str, name: str, columns: tuple[str, ...]) -> Any:
     if not apps.is_installed(f"django.contrib.{app}"):
-        return []
+        return ()
     model = apps.get_model(app, name)
-    if not router.allow_migrate_model(connection.alias, model):
-        return []
+    if model._meta.db_table not in connection.introspection.table_names():
+        return ()
     rows = model._default_manager.using(connection.alias)
-    return list(rows.order_by(order).values_list(*columns))
+    return tuple(rows.order_by("pk").values_list(*columns))
 
 
 def _compose(statement: str, **values: object) -> str:

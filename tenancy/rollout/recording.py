@@ -54,7 +54,12 @@ class Recording:
     """What is sent to a schema that looks as `before`, and how its tables look afterwards."""
 
     script: str
+    """With all content types and permissions that a schema may lack."""
+    short_script: str
+    """The same for a schema that has those which it should have before."""
     before: str
+    before_with_rows: str
+    """The fingerprint before, with content types and permissions."""
     touched: tuple[str, ...] | None
     """The tables that are different afterwards; None where more than tables are."""
     after: str
@@ -104,19 +109,24 @@ def _record(connection: Any, target: ActiveTenant, executor: Executor) -> Record
     with _rolled_back(connection):
         first = _run(connection, work)
     with _rolled_back(connection):
-        second = _run(connection, work)
+        sent = _run(connection, work)
         touched = _touched(items, _items(connection, schema))
         after = _fingerprint(connection, schema, touched)
         send(emit_post_migrate_signal, connection, work.after, work.plan)
-        second += natural_keys.synchronize(connection)
-    _check_alike(first, second, target)
+        rows = natural_keys.read(connection)
+    _check_alike(first, sent, target)
+    script = ";\n".join([*sent, *natural_keys.add(rows)])
 
-    script = ";\n".join(second)
-    with _rolled_back(connection):
-        has_first_data = _has_first_data(connection, target, work, script)
-        if _fingerprint(connection, schema, touched) != after:
-            raise NotReplayable("what was recorded does not do the same once more")
-    return Recording(script, before, touched, after, has_first_data)
+    send(emit_post_migrate_signal, connection, work.before, work.plan)
+    before_with_rows = catalogue.fingerprints(connection, [schema])[schema]
+    new = rows.without(natural_keys.read(connection))
+    short_script = ";\n".join([*sent, *natural_keys.add(new)])
+    has_first_data = _has_first_data(connection, target, short_script)
+    if _fingerprint(connection, schema, touched) != after:
+        raise NotReplayable("what was recorded does not do the same once more")
+    if not rows.is_in(natural_keys.read(connection)):
+        short_script = script
+    return Recording(script, short_script, before, before_with_rows, touched, after, has_first_data)
 
 
 def _run(connection: Any, work: Work) -> list[str]:
@@ -188,13 +198,12 @@ def _shortened(statement: str) -> str:
     return " ".join(statement.split()[:6])
 
 
-def _has_first_data(connection: Any, target: ActiveTenant, work: Work, script: str) -> bool:
+def _has_first_data(connection: Any, target: ActiveTenant, script: str) -> bool:
     """
     Run what was recorded, and tell whether receivers of schema_migrated write more for it.
 
     More than they wrote before: for a schema that nobody ever used they write all.
     """
-    send(emit_post_migrate_signal, connection, work.before, work.plan)
     try:
         with transaction.atomic(using=connection.alias):
             schema_migrated.send(record, schema_name=target.schema)

@@ -56,19 +56,31 @@ class Prepared:
     which do not look as they should, so that Django's operations are run there.
     """
 
-    def __init__(
-        self, group: Group, recording: Recording | None = None, alike: Sequence[str] = ()
-    ) -> None:
+    def __init__(self, group: Group, recording: Recording | None = None) -> None:
         self.group = group
         self._recording = recording
-        self._alike = frozenset(alike)
+        self._scripts: dict[str, str] = {}
         self._executor = Executor(group.applied, group.steps)
 
     @property
     def different(self) -> list[str]:
         if self._recording is None:
             return []
-        return [each.schema for each in self.group.targets if each.schema not in self._alike]
+        return [each.schema for each in self.group.targets if each.schema not in self._scripts]
+
+    def compare(self, connection: Any) -> None:
+        """Find out which of the group's schemas look as the reference did before the steps."""
+        recording = self._recording
+        assert recording is not None  # noqa: S101  # of a group that is replayed
+        names = [target.schema for target in self.group.targets]
+        with context.override(context.PLATFORM):
+            found = catalogue.fingerprints(connection, names)
+            whole = [name for name in names if found.get(name) == recording.before_with_rows]
+            self._scripts = dict.fromkeys(whole, recording.short_script)
+            others = [name for name in names if name not in self._scripts]
+            found = catalogue.fingerprints(connection, others, with_rows=False)
+        alike = [name for name in others if found.get(name) == recording.before]
+        self._scripts |= dict.fromkeys(alike, recording.script)
 
     def migrate(
         self,
@@ -90,7 +102,7 @@ class Prepared:
             raise UnableToMigrate(f"Schema {target.schema!r} needs a look: {self.group.problem}")
         began = monotonic()
         how = How.EXECUTOR
-        if self._recording is not None and target.schema in self._alike:
+        if self._recording is not None and target.schema in self._scripts:
             how = How.REPLAY
             self._replay(connection, target, self._recording, lock_timeout, in_same_transaction)
         else:
@@ -109,7 +121,7 @@ class Prepared:
         By schema, with a sentence on what differs. A few queries for every 500 schemas.
         """
         recording = self._recording
-        replayed = [each.schema for each in targets if each.schema in self._alike]
+        replayed = [each.schema for each in targets if each.schema in self._scripts]
         if recording is None or not replayed or recording.touched == ():
             return {}
         with context.override(context.PLATFORM):
@@ -130,7 +142,8 @@ class Prepared:
         lock_timeout: timedelta,
         in_same_transaction: Callable[[], None],
     ) -> None:
-        script = _begin(target, self.group, lock_timeout) + recording.script
+        script = _begin(target, self.group, lock_timeout)
+        script += self._scripts[target.schema]
         with context.override(target, in_transaction=True):
             try:
                 schema_pre_migration.send(Prepared, schema_name=target.schema)
@@ -161,11 +174,9 @@ def prepare(connection: Any, group: Group) -> Prepared:
         recording = record(connection, group)
     except NotReplayable as reason:
         return Prepared(replace(group, how=How.EXECUTOR, why=str(reason)))
-    names = [target.schema for target in group.targets]
-    with context.override(context.PLATFORM):
-        found = catalogue.fingerprints(connection, names, with_rows=False)
-    alike = [name for name in names if found.get(name) == recording.before]
-    return Prepared(group, recording, alike)
+    prepared = Prepared(group, recording)
+    prepared.compare(connection)
+    return prepared
 
 
 def _begin(target: ActiveTenant, group: Group, lock_timeout: timedelta) -> str:
