@@ -203,6 +203,18 @@ LIST_REVOKES = """
 EXISTS = "SELECT to_regnamespace(quote_ident(%(schema)s)) IS NOT NULL"
 ROLE_EXISTS = "SELECT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = %(role)s)"
 
+IS_INVALID_INDEX = """
+    SELECT EXISTS (
+        SELECT
+          FROM pg_catalog.pg_index
+          JOIN pg_catalog.pg_class AS class ON class.oid = indexrelid
+         WHERE relnamespace = to_regnamespace(quote_ident(%(schema)s))
+           AND relname = %(index)s
+           AND NOT indisvalid
+    )
+"""
+DROP_INDEX = "DROP INDEX CONCURRENTLY IF EXISTS {schema}.{index}"
+
 LIST_WITH_MIGRATIONS = """
     SELECT namespace.nspname
       FROM pg_catalog.pg_class AS class
@@ -512,6 +524,14 @@ def _has_role(connection: BaseDatabaseWrapper, schema: str) -> bool:
 
 def exists(connection: BaseDatabaseWrapper, schema: str) -> bool:
     return bool(_one(connection, EXISTS, {"schema": schema}))
+
+
+def drop_invalid_index(connection: BaseDatabaseWrapper, schema: str, index: str) -> None:
+    """Drop `index` if its making CONCURRENTLY was broken off; outside a transaction."""
+    names = {"schema": schema, "index": index}
+    if _one(connection, IS_INVALID_INDEX, names):
+        with connection.cursor() as cursor:
+            cursor.execute(_compose(DROP_INDEX, **names).decode())
 
 
 def role_exists(connection: BaseDatabaseWrapper, schema: str) -> bool:

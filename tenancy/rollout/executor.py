@@ -28,7 +28,7 @@ from django.utils.module_loading import module_has_submodule
 from django_tenants.signals import schema_migrated, schema_pre_migration
 from django_tenants.utils import get_tenant_base_migrate_command_class
 
-from tenancy import context, process_cache
+from tenancy import context, process_cache, schemas
 from tenancy.backend.schema import unused
 from tenancy.conf import settings
 from tenancy.context import ActiveTenant, Target
@@ -269,6 +269,7 @@ class _Taking:
         behind where it gives up.
         """
         if isinstance(operation, NotInTransactionMixin):
+            self._drop_half_made(operation)
             yield
             return
         self._execute(SET_PATIENCE_OF_SESSION)
@@ -277,6 +278,11 @@ class _Taking:
         finally:
             with suppress(DatabaseError):
                 self._execute(RESET_PATIENCE)
+
+    def _drop_half_made(self, operation: Any) -> None:
+        """Drop the index that was being made when somebody killed its making."""
+        name = operation.index.name if hasattr(operation, "index") else operation.name
+        schemas.drop_invalid_index(self._connection, self._schema, name)
 
     def _execute(self, statement: str) -> None:
         with self._connection.cursor() as cursor:

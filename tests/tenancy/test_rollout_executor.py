@@ -11,7 +11,7 @@ import pytest
 from django.contrib.auth.models import Permission
 from django.contrib.contenttypes.models import ContentType
 from django.contrib.postgres.operations import AddIndexConcurrently
-from django.db import connections, migrations, models
+from django.db import IntegrityError, connections, migrations, models
 from django.utils.connection import ConnectionProxy
 
 from tenancy import context
@@ -120,6 +120,29 @@ class TestExecutor:
 
         found = ask(clinics[1], "SELECT count(*) FROM pg_indexes WHERE indexname = 'bed_code'")
         assert found == [(3,)]
+
+    def test_an_index_whose_making_was_killed_is_made_again(
+        self, clinics: list[ActiveTenant], trial: Trial
+    ) -> None:
+        trial.add(bed())
+        migrate(groups(DDL, clinics))
+        ask(clinics[0], "INSERT INTO trial_bed (code) VALUES ('A'), ('A')")
+        with (
+            context.override(clinics[0]),
+            DDL.outside_transaction(),
+            DDL.cursor() as cursor,
+            pytest.raises(IntegrityError),
+        ):
+            cursor.execute("CREATE UNIQUE INDEX CONCURRENTLY bed_code ON trial_bed (code)")
+        trial.add(
+            AddIndexConcurrently("bed", models.Index(fields=["code"], name="bed_code")),
+            atomic=False,
+        )
+
+        migrate(groups(DDL, clinics))
+
+        valid = "SELECT indisvalid FROM pg_index WHERE indexrelid = 'bed_code'::regclass"
+        assert ask(clinics[0], valid) == [(True,)]
 
     def test_a_failure_says_no_more_than_where_and_what_kind(
         self, clinics: list[ActiveTenant], trial: Trial
