@@ -44,6 +44,7 @@ class Bar:
             console=Console(file=stream),
             disable=not stream.isatty(),
             transient=True,
+            refresh_per_second=4,
             redirect_stdout=False,
             redirect_stderr=False,
         )

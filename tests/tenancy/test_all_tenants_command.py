@@ -248,7 +248,7 @@ class TestInterrupted:
         assert told.status == 130
         assert "elm: still there\nelm: done\n" in told.out
         assert "1 of 2 tenants done, 0 failed, 1 not begun, in " in told.out
-        assert "Interrupted; 1 were not begun." in told.err
+        assert "Interrupted, with 1 of 2 not begun." in told.err
 
     def test_says_at_once_that_it_heard(self, elm: Organization, oak: Organization) -> None:
         code = "import os, signal, time; os.kill(os.getpid(), signal.SIGTERM); time.sleep(0.5)"

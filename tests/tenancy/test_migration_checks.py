@@ -612,7 +612,7 @@ class TestHints:
         write(migration('migrations.RemoveField("bed", "phone")'))
         (message,) = told()
 
-        this, following = re.findall(r"migrations\.\w+\(.*?\)(?=\. [IO])", str(message.hint))
+        this, following = re.findall(r"migrations\.\w+\(.*?\)(?=\.\s+[IO])", str(message.hint))
         loader = write(migration(this), migration(following))
 
         assert told() == []
@@ -751,6 +751,27 @@ class TestWhoseMigrations:
         write(migration(only_database(remove)), migration(remove))
 
         assert [message.id for message in told()] == ["tenancy.E070", "tenancy.E070"]
+
+    def test_of_generated_columns_and_other_rarities_are_read(self, write: Write) -> None:
+        loud = (
+            'models.GeneratedField(expression=Upper("name"), output_field=models.TextField(), '
+            "db_persist=True{})"
+        )
+        write(
+            migration(
+                f'migrations.AddField("bed", "loud", {loud.format("")})',
+                allow="{'tenancy.W072': 'Only to have one.'}",
+            ),
+            migration(
+                f"""migrations.AlterField("bed", "loud", {loud.format(', help_text="Loud."')})""",
+                'migrations.AlterField("bed", "wards", '
+                'models.ManyToManyField("fhir.Ward", related_name="+"))',
+                'migrations.AlterModelOptions("bed", {"ordering": ["name"]})',
+                'migrations.AlterModelTableComment("bed", "Where people lie.")',
+            ),
+        )
+
+        assert told() == []
 
     def test_that_cannot_be_loaded_are_left_to_django(self, write: Write) -> None:
         with pytest.raises(NodeNotFoundError):

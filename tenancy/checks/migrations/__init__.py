@@ -81,13 +81,14 @@ def _in_order(loader: MigrationLoader) -> Iterator[tuple[tuple[str, str], Migrat
 
 def _as_message(migration: Migration, finding: Finding) -> CheckMessage:
     kind = Error if finding.id.startswith("tenancy.E") else Warning
+    # Lines as Django's own are shown, below one another.
     hint = (
-        f"{finding.hint} Or, with a reason: tenancy_allow = {{{finding.id!r}: 'Why it does no "
+        f"{finding.hint}\n\tOr, with a reason: tenancy_allow = {{{finding.id!r}: 'Why it does no "
         "harm here.'} in the Migration."
     )
     if kind is Error:
         hint += (
-            " What is deployed everywhere already: TENANCY_REVIEWED_MIGRATIONS = "
+            "\n\tWhat is deployed everywhere already: TENANCY_REVIEWED_MIGRATIONS = "
             f"{{{migration.app_label!r}: {migration.name!r}}}."
         )
     return kind(finding.message, hint=hint, obj=_path(migration), id=finding.id)

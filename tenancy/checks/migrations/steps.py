@@ -148,14 +148,13 @@ class History:
 
     def type_of(self, column: AnyField, app: str) -> str | None:
         """Return PostgreSQL's type of a column, or None where it cannot be told."""
-        relation = column.remote_field
-        if relation is None:
+        if not isinstance(column, models.ForeignKey):
             found: str | None = column.db_type(connections[DEFAULT_DB_ALIAS])
             return found
-        target = self.state.models.get(resolve_relation(relation.model, app))
+        target = self.state.models.get(resolve_relation(column.remote_field.model, app))
         if target is None:
             return None
-        (named,) = getattr(column, "to_fields", None) or [None]
+        (named,) = column.to_fields
         pointed = target.fields.get(named) if named else _primary_key(target)
         return self.type_of(pointed, target.app_label) if pointed is not None else None
 

@@ -209,7 +209,7 @@ def _table(failures: dict[str, list[str]]) -> Table:
 
 def _end(tally: Tally, total: int, *, is_interrupted: bool) -> None:
     if is_interrupted:
-        left = total - tally.done
-        raise CommandError(f"Interrupted; {left} were not begun.", returncode=INTERRUPTED)
+        left = f"{total - tally.done} of {total}"
+        raise CommandError(f"Interrupted, with {left} not begun.", returncode=INTERRUPTED)
     if tally.failures:
         raise CommandError(f"It failed for {tally.failed} of {total} tenants.")
