@@ -312,6 +312,7 @@ class _Run:
             self.watcher.wave_begins(number, self.sizes, [each.target.schema for each in portion])
             self._prepare(portion)
             Crew(self._jobs, self._work, is_over=self._is_over).work_through(portion)
+            self._compare(portion)
 
     def _may_begin(self, number: int) -> bool:
         """Tell whether a wave may begin: not after a failure, nor unasked after canaries."""
@@ -354,6 +355,27 @@ class _Run:
             if group.how != How.MIGRATE and id(group) not in self.prepared:
                 connection = connections[settings.DDL_DATABASE]
                 self.prepared[id(group)] = replay.prepare(connection, group)
+
+    def _compare(self, tasks: Sequence[_Task]) -> None:
+        """Fail those that were replayed and have come out different from the reference."""
+        done = {result.schema for result in self.summary.results if not result.error}
+        for key, prepared in self.prepared.items():
+            targets = [
+                task.target
+                for task in tasks
+                if id(task.group) == key and task.target.schema in done
+            ]
+            found = prepared.check(connections[settings.DDL_DATABASE], targets)
+            for schema, why in found.items():
+                self._find_different(schema, why)
+
+    def _find_different(self, schema: str, why: str) -> None:
+        results = self.summary.results
+        (number,) = (at for at, each in enumerate(results) if each.schema == schema)
+        results[number] = replace(results[number], error=why)
+        if self.run is not None:
+            attempts = results[number].attempts
+            journal.write_failed(self.run, schema, error=why, attempts=attempts)
 
     # One schema; in a thread of its own
 

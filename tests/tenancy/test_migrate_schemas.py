@@ -287,6 +287,24 @@ class TestFailures:
         with context.override(PLATFORM):
             assert MigrationRunEntry.objects.get(schema_name="tenant_ash").error == said
 
+    def test_who_came_out_different_from_the_reference_is_one(
+        self, added: Callable[..., None]
+    ) -> None:
+        """Its SQL does more where the schema has a certain name."""
+        added(
+            'operations = [migrations.RunSQL("CREATE TABLE added (id int); DO $$ BEGIN '
+            f"IF current_schema() = '{SCHEMAS[2]}' THEN ALTER TABLE added ADD more int; "
+            'END IF; END $$")]'
+        )
+
+        with pytest.raises(CommandError):
+            migrate("--tenant", verbosity=0)
+
+        assert entries(state=EntryState.FAILED) == {SCHEMAS[2]: EntryState.FAILED}
+        with context.override(PLATFORM):
+            error = MigrationRunEntry.objects.get(state=EntryState.FAILED).error
+        assert "does not look as the reference does (added)" in error
+
     def test_stop_it_when_there_are_so_many(self, added: Callable[..., None]) -> None:
         added()
         for schema in ("tenant_ash", "tenant_birch"):

@@ -8,17 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.contrib.auth.models import Permission
 from django.contrib.contenttypes.models import ContentType
 from django.contrib.postgres.operations import AddIndexConcurrently
 from django.db import IntegrityError, connections, migrations, models
 from django.utils.connection import ConnectionProxy
 
-from tenancy import context
+from tenancy import catalogue, context, ownership, steps
 from tenancy.context import ActiveTenant
 from tenancy.errors import UnableToLock, UnableToMigrate
 from tenancy.ledger import How
 from tenancy.rollout import plan, replay
+from tests.fixtures.kills import killed_at
 from tests.tenancy.trial import Trial, groups, installed
 
 # Not connections["ddl"]: the fixtures make that one anew.
@@ -144,6 +146,36 @@ class TestExecutor:
         valid = "SELECT indisvalid FROM pg_index WHERE indexrelid = 'bed_code'::regclass"
         assert ask(clinics[0], valid) == [(True,)]
 
+    def test_killed_between_two_migrations_it_goes_on_behind_the_first(
+        self, clinics: list[ActiveTenant], trial: Trial
+    ) -> None:
+        is_fatal = True
+
+        def die(apps: Any, editor: Any) -> None:
+            if is_fatal:
+                steps.reached("trial: about to die")
+
+        steps.declare("trial", "about to die")
+        trial.add(bed())
+        trial.add(migrations.RunSQL("CREATE VIEW beds AS SELECT 1"), migrations.RunPython(die))
+        trial.add(migrations.AddField("bed", "ward", models.TextField(default="")))
+        before = groups(DDL, clinics)
+
+        killed_at("trial: about to die", lambda: migrate(before))
+        is_fatal = False
+        half = {
+            group.targets: [step.name for step in group.steps] for group in groups(DDL, clinics)
+        }
+        migrate(groups(DDL, clinics))
+
+        assert half == {
+            tuple(clinics[:1]): ["0002_made", "0003_made"],
+            tuple(clinics[1:]): ["0001_made", "0002_made", "0003_made"],
+        }
+        with context.override(context.PLATFORM):
+            found = catalogue.fingerprints(DDL, [clinic.schema for clinic in clinics])
+        assert len(set(found.values())) == 1
+
     def test_a_failure_says_no_more_than_where_and_what_kind(
         self, clinics: list[ActiveTenant], trial: Trial
     ) -> None:
@@ -183,3 +215,26 @@ class TestExecutor:
         prepared.migrate(DDL, clinics[0])
 
         assert groups(DDL, clinics[:1]) == []
+
+
+class TestOurs:
+    def test_every_migration_goes_forward_back_and_forward(
+        self, scratch: Any, committed: None
+    ) -> None:
+        """Of each application that a clinic has the tables of, from its end to zero."""
+        clinic, other = (scratch(slug).as_active() for slug in ("ash", "birch"))
+        labels = [
+            config.label for config in apps.get_app_configs() if ownership.is_tenants(config.label)
+        ]
+        ours = [label for label in labels if apps.get_app_config(label).name.startswith("apps.")]
+        assert {"patients", "chart", "fhir", "scheduling"} <= set(ours)
+
+        for label in ours:
+            migrate(plan.make(DDL, [clinic], goal=(label, "zero")))
+        assert plan.make(DDL, [clinic])[0].steps
+        migrate(plan.make(DDL, [clinic]))
+
+        assert plan.make(DDL, [clinic]) == []
+        with context.override(context.PLATFORM):
+            found = catalogue.fingerprints(DDL, [clinic.schema, other.schema])
+        assert len(set(found.values())) == 1
