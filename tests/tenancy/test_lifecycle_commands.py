@@ -212,8 +212,9 @@ class TestListTenants:
         [line] = [line.split() for line in lines if line.startswith("birch")]
         assert line[:3] == ["birch", "suspended", "tenant_birch"]
         assert line[-2:] == ["1", "held"]
-        assert lines[-1].startswith("3: 2 active, 1 suspended; ")
-        assert lines[-1].endswith("1 behind: type manage.py migrate_schemas.")
+        assert lines[-2].startswith("3 organizations, ")
+        assert lines[-2].endswith(": 2 active, 1 suspended.")
+        assert lines[-1] == "1 of them is behind the code. Type: manage.py migrate_schemas"
 
     def test_chooses_by_state(self, birch: Organization) -> None:
         lifecycle.delete(birch)
@@ -250,16 +251,32 @@ class TestListTenants:
 
 
 class TestTables:
+    ROWS = (
+        ("SLUG", "SCHEMA", "N"),
+        ("a-very-long-slug-indeed", "tenant_a_very_long_slug_indeed", "7"),
+        ("b", "tenant_b", "11"),
+    )
+
+    def test_are_as_wide_as_they_need_be_where_nobody_watches(self) -> None:
+        lines = tables.lay_out(self.ROWS, width=None, right=frozenset({2}), elastic=(1, 0))
+
+        assert lines[1] == "a-very-long-slug-indeed  tenant_a_very_long_slug_indeed   7"
+        assert lines[2] == "b                        tenant_b                        11"
+
     def test_fit_the_width(self) -> None:
-        rows = [("SLUG", "N"), ("a-very-long-slug-indeed", "7"), ("b", "11")]
+        lines = tables.lay_out(self.ROWS, width=45, right=frozenset({2}), elastic=(1, 0))
 
-        lines = tables.lay_out(rows, width=14, right=frozenset({1}), elastic=frozenset({0}))
+        assert lines == [
+            "SLUG                     SCHEMA             N",
+            "a-very-long-slug-indeed  tenant_a…_indeed   7",
+            "b                        tenant_b          11",
+        ]
 
-        assert lines == ["SLUG         N", "a-very-lo…   7", "b           11"]
-        assert tables.lay_out(rows, width=None)[1] == "a-very-long-slug-indeed  7"
+    def test_cut_the_one_column_before_the_other(self) -> None:
+        lines = tables.lay_out(self.ROWS, width=32, elastic=(1, 0))
 
-    def test_give_up_on_what_cannot_be_cut(self) -> None:
-        assert tables.lay_out([("ab", "cd")], width=3, elastic=frozenset({0})) == ["…  cd"]
+        assert lines[1] == "a-very-…indeed  tenant…ndeed  7"
+        assert max(map(len, tables.lay_out(self.ROWS, width=5, elastic=(1, 0)))) == 30
 
 
 def test_grace_is_what_the_settings_say(birch: Organization, settings: Any) -> None:

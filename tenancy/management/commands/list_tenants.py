@@ -32,7 +32,9 @@ class Command(BaseCommand):
             action="append",
             default=[],
             choices=[str(state) for state in State],
-            help="List those in this state only; may be given several times.",
+            metavar="STATE",
+            help=f"List those in this state only, of {', '.join(State)}; may be given several "
+            "times.",
         )
         parser.add_argument("--json", action="store_true", help="A JSON list, for programs.")
 
@@ -50,9 +52,7 @@ class Command(BaseCommand):
             return
         rows = [HEAD, *map(_row, lines)]
         width = tables.width_of(self.stdout)  # type: ignore[arg-type]  # it wraps one
-        for text in tables.lay_out(
-            rows, width=width, right=frozenset({3, 4}), elastic=frozenset({0, 2})
-        ):
+        for text in tables.lay_out(rows, width=width, right=frozenset({3, 4}), elastic=(2, 0)):
             self.stdout.write(text)
         self.stdout.write(f"\n{_sum_up(lines)}")
 
@@ -71,10 +71,12 @@ def _row(line: overview.Line) -> Sequence[str]:
 def _sum_up(lines: list[overview.Line]) -> str:
     states = Counter(line.state for line in lines)
     told = ", ".join(f"{states[state]:,} {state}" for state in State if states[state])
-    behind = sum(bool(line.behind) for line in lines)
     size = tables.spell_size(sum(line.size for line in lines))
-    hint = f" {behind:,} behind: type manage.py migrate_schemas." if behind else ""
-    return f"{len(lines):,}: {told}; {size}.{hint}"
+    text = f"{len(lines):,} organizations, {size}: {told}."
+    if behind := sum(bool(line.behind) for line in lines):
+        verb = "is" if behind == 1 else "are"
+        text += f"\n{behind:,} of them {verb} behind the code. Type: manage.py migrate_schemas"
+    return text
 
 
 def _as_json(lines: list[overview.Line]) -> str:
