@@ -15,12 +15,15 @@ from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
+from django.utils.text import Truncator
 
 from tenancy.ledger import EntryState, MigrationRun, MigrationRunEntry, RunState
 from tenancy.rollout import lock, reports
 
 # Of all runs, in the filter of the list of schemas.
 MOST_RUNS = 10
+
+LINK = '<a href="{}" style="text-decoration: underline">'
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only in stubs
@@ -71,21 +74,18 @@ class MigrationRunAdmin(ReadOnlyAdmin):
     @admin.display(description="Schemas")
     def schemas(self, run: Any) -> str:
         counted = [(state.value, getattr(run, state.value)) for state in EntryState]
-        return format_html_join(
-            ", ",
-            '<a href="{}">{} {}</a>',
-            (
-                (_entries(run, state=state), count, state)
-                for state, count in reversed(counted)
-                if count
-            ),
-        )
+        shown = [
+            (_entries(run, state=state), count, state)
+            for state, count in reversed(counted)
+            if count
+        ]
+        return format_html("<span>{}</span>", format_html_join(", ", f"{LINK}{{}} {{}}</a>", shown))
 
     @admin.display(description="Took")
     def took(self, run: MigrationRun) -> str:
         if run.finished_at is None:
             return "-"
-        return f"{(run.finished_at - run.started_at).total_seconds():,.1f} s"
+        return _seconds((run.finished_at - run.started_at).total_seconds())
 
     @admin.display(description="Failures")
     def why(self, run: MigrationRun) -> str:
@@ -93,7 +93,7 @@ class MigrationRunAdmin(ReadOnlyAdmin):
         return (
             format_html_join(
                 "",
-                '<p><a href="{}">{} of them</a>: {}</p>',
+                f"<p>{LINK}{{}} of them</a>: {{}}</p>",
                 (
                     (_entries(run, state="failed"), len(failure.schemas), failure.error)
                     for failure in reports.report(run).failures
@@ -130,7 +130,7 @@ class RunFilter(admin.SimpleListFilter):
 class MigrationRunEntryAdmin(ReadOnlyAdmin):
     """What became of each schema."""
 
-    list_display = ("schema_name", "shown_state", "way", "took", "run", "wave", "attempts", "error")
+    list_display = ("schema_name", "shown_state", "how", "took", "run", "begin_of_error")
     list_filter = ("state", "how", RunFilter)
     list_select_related = ("run",)
     search_fields = ("schema_name", "error")
@@ -157,13 +157,22 @@ class MigrationRunEntryAdmin(ReadOnlyAdmin):
     def way(self, entry: MigrationRunEntry) -> str:
         return str(entry.get_how_display()) or "-"
 
+    @admin.display(description="Error", ordering="error")
+    def begin_of_error(self, entry: MigrationRunEntry) -> str:
+        """As much as fits; the rest is on its page."""
+        return Truncator(entry.error).chars(60)
+
     @admin.display(description="Took", ordering="milliseconds")
     def took(self, entry: MigrationRunEntry) -> str:
-        return "-" if entry.milliseconds is None else f"{entry.milliseconds / 1000:,.2f} s"
+        return "-" if entry.milliseconds is None else _seconds(entry.milliseconds / 1000)
 
     @admin.display(description="Migrations")
     def migrations_(self, entry: MigrationRunEntry) -> str:
         return format_html_join("", "<p>{}</p>", ((name,) for name in entry.migrations))
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:,.2f}\N{NO-BREAK SPACE}s"
 
 
 def _entries(run: MigrationRun, *, state: str) -> str:

@@ -9,9 +9,9 @@ import traceback
 from collections.abc import Sequence
 from typing import Any
 
-from tenancy.ledger import MigrationRun
+from tenancy.ledger import How, MigrationRun
 from tenancy.management.progress import Bar
-from tenancy.management.runs import name_some
+from tenancy.rollout.plan import Group
 from tenancy.rollout.run import Result
 
 
@@ -30,10 +30,14 @@ class Log:
         if run is not None:
             self._say(f"{run}: {schemas} tenants to migrate, {jobs} at once.")
 
+    def prepares(self, group: Group) -> None:
+        if group.how == How.REPLAY and len(group.targets) > 1:
+            self._say(f"Comparing {len(group.targets)} schemas with the reference.")
+
     def wave_begins(self, number: int, sizes: Sequence[int], schemas: Sequence[str]) -> None:
         self._total = sum(sizes)
         if len(sizes) > 1:
-            self._say(f"Wave {number} of {len(sizes)}: {name_some(schemas)}")
+            self._say(f"Wave {number} of {len(sizes)}: {_span(schemas)}")
 
     def finished(self, result: Result, error: BaseException | None) -> None:
         self._done += bool(self._total)
@@ -102,6 +106,12 @@ class Screen(Log):
             super()._say(text)
         else:
             self._bar.write(f"{text}\n", to=self._out)
+
+
+def _span(schemas: Sequence[str]) -> str:
+    if len(schemas) < 4:
+        return ", ".join(schemas)
+    return f"{len(schemas)}, from {schemas[0]} to {schemas[-1]}"
 
 
 def _told(result: Result) -> str:

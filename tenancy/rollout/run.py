@@ -89,6 +89,9 @@ class Watcher(Protocol):
     def begins(self, run: MigrationRun | None, *, schemas: int, jobs: int) -> None:
         """The tenants' turn has come; `schemas` of them are to be migrated."""
 
+    def prepares(self, group: Group) -> None:
+        """What is the same for all schemas of `group` is being made."""
+
     def wave_begins(self, number: int, sizes: Sequence[int], schemas: Sequence[str]) -> None:
         """The wave `number` of those with `sizes` begins, with `schemas`."""
 
@@ -309,8 +312,8 @@ class _Run:
         for number, portion in enumerate(portions, start=first):
             if self._is_over() or not self._may_begin(number):
                 return
-            self.watcher.wave_begins(number, self.sizes, [each.target.schema for each in portion])
             self._prepare(portion)
+            self.watcher.wave_begins(number, self.sizes, [each.target.schema for each in portion])
             Crew(self._jobs, self._work, is_over=self._is_over).work_through(portion)
             self._compare(portion)
 
@@ -353,6 +356,7 @@ class _Run:
         for task in tasks:
             group = task.group
             if group.how != How.MIGRATE and id(group) not in self.prepared:
+                self.watcher.prepares(group)
                 connection = connections[settings.DDL_DATABASE]
                 self.prepared[id(group)] = replay.prepare(connection, group)
 

@@ -66,7 +66,7 @@ class TestRuns:
         assert "migrate_schemas --jobs 4" in page
         assert "5 done" in page
         assert "2 failed" in page
-        assert "90.0 s" in page
+        assert "90.00\N{NO-BREAK SPACE}s" in page
 
     def test_ask_a_few_queries_however_many_there_are(
         self, operator: TenantClient, run: MigrationRun
