@@ -424,7 +424,8 @@ _OTHERS = """
 _OWNED = f"""
     owned AS MATERIALIZED (
         SELECT nsp, role, coalesce(owned_by.owner, relname) AS relation, relowner AS owner,
-               relacl AS acl, CASE relkind WHEN 'S' THEN 's' ELSE 'r' END::"char" AS acltype,
+               relacl AS acl, coalesce(relacl::text, '') AS key,
+               CASE relkind WHEN 'S' THEN 's' ELSE 'r' END::"char" AS acltype,
                CASE relkind WHEN 'S' THEN 'SEQUENCE ' WHEN 'v' THEN 'VIEW '
                WHEN 'm' THEN 'MATERIALIZED VIEW ' WHEN 'f' THEN 'FOREIGN TABLE '
                ELSE 'TABLE ' END || name AS thing,
@@ -432,7 +433,8 @@ _OWNED = f"""
           FROM rel
           LEFT JOIN owned_by ON owned_by.oid = rel.oid
          UNION ALL
-        SELECT nsp, role, NULL, proowner, proacl, 'f', 'ROUTINE ' || quote_ident(proname) || '('
+        SELECT nsp, role, NULL, proowner, proacl, coalesce(proacl::text, ''), 'f',
+               'ROUTINE ' || quote_ident(proname) || '('
                || {_deparsed("pg_get_function_identity_arguments(proc.oid)")} || ')', false
           FROM here
           JOIN pg_catalog.pg_proc AS proc ON pronamespace = nsp
@@ -440,7 +442,7 @@ _OWNED = f"""
                                  WHERE classid = 'pg_catalog.pg_proc'::regclass)
            AND %(tables)s::text[] IS NULL
          UNION ALL
-        SELECT nsp, role, NULL, typowner, typacl, 'T',
+        SELECT nsp, role, NULL, typowner, typacl, coalesce(typacl::text, ''), 'T',
                CASE typtype WHEN 'd' THEN 'DOMAIN ' ELSE 'TYPE ' END || quote_ident(typname), false
           FROM here
           JOIN pg_catalog.pg_type AS type ON typnamespace = nsp
@@ -450,7 +452,7 @@ _OWNED = f"""
                                  WHERE classid = 'pg_catalog.pg_type'::regclass)
            AND %(tables)s::text[] IS NULL
          UNION ALL
-        SELECT nsp, role, NULL, nspowner, nspacl, 'n', 'SCHEMA', false
+        SELECT nsp, role, NULL, nspowner, nspacl, coalesce(nspacl::text, ''), 'n', 'SCHEMA', false
           FROM here
          WHERE %(tables)s::text[] IS NULL
     )
@@ -463,7 +465,7 @@ _RIGHTS = """
                string_agg(privilege_type
                    || CASE WHEN is_grantable THEN ' WITH GRANT OPTION' ELSE '' END,
                    ', ' ORDER BY privilege_type) AS privileges
-          FROM (SELECT DISTINCT nsp, acltype, owner, acl::text AS key, acl FROM owned) AS listed,
+          FROM (SELECT DISTINCT ON (nsp, acltype, owner, key) * FROM owned) AS listed,
                LATERAL aclexplode(coalesce(acl, acldefault(acltype, owner))) AS acl_item
          WHERE grantee <> listed.owner
          GROUP BY listed.nsp, listed.acltype, listed.owner, listed.key, grantee
@@ -479,7 +481,7 @@ _GRANTS = f"""
     SELECT owned.nsp, 'grant', relation, thing || ' TO ' || {_GRANTEE}, privileges
       FROM owned
       JOIN rights ON rights.nsp = owned.nsp AND rights.acltype = owned.acltype
-       AND rights.owner = owned.owner AND rights.key IS NOT DISTINCT FROM owned.acl::text
+       AND rights.owner = owned.owner AND rights.key = owned.key
      UNION ALL
     SELECT nsp, 'grant', relname,
            'TABLE ' || name || ' (' || quote_ident(attname) || ') TO ' || {_GRANTEE},
@@ -495,7 +497,7 @@ _GRANTS = f"""
 _OWNERS = """
     SELECT nsp, 'owner', relation, thing, quote_ident(pg_get_userbyid(owner))
       FROM owned
-     WHERE pg_get_userbyid(owner) <> %(owner)s AND NOT follows
+     WHERE owner <> to_regrole(quote_ident(%(owner)s)) AND NOT follows
 """
 
 _DEFAULT_GRANTS = f"""

@@ -16,6 +16,7 @@ from tenancy.catalogue.statements import alter_table, quoted
 
 EXTRA = "Nothing that the migrations make: somebody may want it."
 OF_ANOTHER = "Only its owner, or a superuser, can give it away."
+UNCHECKED = "It is disabled, so rows may break the constraint. A superuser can enable it."
 LOSES = "What the table holds may not fit."
 UNKNOWN = "No statement is known that changes it."
 
@@ -83,7 +84,11 @@ def for_extra(found: Item, *, owner: str) -> Remedy:
 
 
 def _why_extra(found: Item) -> str:
-    return OF_ANOTHER if found.kind == "owner" else EXTRA
+    if found.kind == "owner":
+        return OF_ANOTHER
+    if found.kind == "trigger" and not found.definition.startswith("CREATE "):
+        return UNCHECKED
+    return EXTRA
 
 
 def _dropping(found: Item, owner: str) -> list[str]:
@@ -105,6 +110,8 @@ def _dropping(found: Item, owner: str) -> list[str]:
                 statements.default_grant(found, each, verb="REVOKE")
                 for each in found.definition.split(", ")
             ]
+        case "trigger" if not found.definition.startswith("CREATE "):
+            return [alter_table(found, "ENABLE TRIGGER ALL")]
         case "sequence" if " IDENTITY OF " in found.definition:
             return []
         case _:

@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import psycopg
 import pytest
 from django.contrib.auth.models import Permission
 from django.core.management import CommandError, call_command
-from django.db import connections, transaction
+from django.db import IntegrityError, connections, transaction
 from django.test.utils import CaptureQueriesContext
 
 from tenancy import catalogue, context, drift, schemas
@@ -369,7 +370,7 @@ class TestCheckSchemas:
         assert "Repaired in tenant_birch: index patients_patienttelecom.patient_telecom_tail" in out
         assert "- table kept should not be there" in out
         assert 'DROP TABLE "kept";' in out
-        assert error == "1 schemas differ."
+        assert error == "1 schema differs."
         by_hand(birch, "DROP TABLE kept")
         assert fingerprint(birch) == fingerprint(elm)
         assert "1 of 1" in check_schemas("birch")
@@ -403,7 +404,7 @@ class TestCheckSchemas:
 
         assert "Behind the code, and not compared: tenant_birch. Type: manage.py" in out
         assert "django_session" not in out
-        assert error == "1 schemas are behind."
+        assert error == "1 schema is behind."
 
     def test_writes_json(self, scratch: Any) -> None:
         birch = scratch("birch")
@@ -437,8 +438,68 @@ class TestCheckSchemas:
         check_schemas("birch", "--repair")
 
         with context.override(PLATFORM):
-            (event,) = AuditEvent.objects.filter(action="organization.schema_repaired")
+            (event,) = AuditEvent.objects.filter(
+                action="organization.schema_repaired", tenant=str(birch.pk)
+            )
         assert "patient_telecom_tail" in str(event.details)
+
+
+class TestWhatASuperuserDid:
+    """Found and told; the owner's role can undo none of it."""
+
+    @contextmanager
+    def done(self, url: str, statement: str, undone: str) -> Iterator[None]:
+        with psycopg.connect(url, dbname=ddl().settings_dict["NAME"], autocommit=True) as server:
+            server.execute(statement.encode())
+            try:
+                yield
+            finally:
+                server.execute(undone.encode())
+
+    def test_another_owner(self, scratch: Any, tenancy_superuser_url: str) -> None:
+        birch = scratch("birch")
+        table = f"ALTER TABLE {birch.schema_name}.django_session OWNER TO"
+        owner = schemas.owner_of(ddl())
+
+        with self.done(tenancy_superuser_url, f"{table} CURRENT_USER", f"{table} {owner}"):
+            out, _ = failing("birch", "--repair")
+
+        assert "owner TABLE django_session should not be there" in out
+        assert f'ALTER TABLE django_session OWNER TO "{owner}";' in out
+
+    def test_foreign_keys_that_are_not_checked(
+        self, scratch: Any, tenancy_superuser_url: str
+    ) -> None:
+        birch = scratch("birch")
+        table = f"ALTER TABLE {birch.schema_name}.accounts_user_groups"
+
+        with self.done(
+            tenancy_superuser_url, f"{table} DISABLE TRIGGER ALL", f"{table} ENABLE TRIGGER ALL"
+        ):
+            out, _ = failing("birch")
+
+        assert "trigger accounts_user_groups.of the constraint" in out
+        assert "should not be there" in out
+        assert "ENABLE TRIGGER ALL" in out
+
+    def test_an_index_that_was_not_finished(self, scratch: Any) -> None:
+        birch = scratch("birch")
+        with (
+            context.override(birch.as_active()),
+            ddl().outside_transaction(),
+            ddl().cursor() as cursor,
+            pytest.raises(IntegrityError),
+        ):
+            cursor.execute(
+                "CREATE UNIQUE INDEX CONCURRENTLY half ON auth_permission (content_type_id)"
+            )
+
+        with context.override(PLATFORM):
+            items = catalogue.read(ddl(), [birch.schema_name])[birch.schema_name]
+            (half,) = (item for item in items if item.name == "half")
+
+        assert half.definition.endswith("-- INVALID")
+        assert 'DROP INDEX "half";' in failing("birch")[0]
 
 
 class TestStrays:
@@ -460,7 +521,7 @@ class TestStrays:
 
         assert "tenant_left: a schema that belongs to no organization." in out
         assert 'DROP SCHEMA "tenant_left" CASCADE;' in out
-        assert error == "1 things lack their other half."
+        assert error == "1 thing lacks its other half."
 
     def test_one_with_migrations_whatever_it_is_called(self, elm: Any, committed: None) -> None:
         make = "CREATE SCHEMA other; CREATE TABLE other.django_migrations (id int)"
@@ -484,7 +545,7 @@ class TestStrays:
 
         assert "birch: an organization whose schema tenant_birch is not there." in out
         assert "manage.py delete_tenant birch" in out
-        assert "1 schemas are not there" in error
+        assert "1 schema is not there" in error
 
     def test_a_schema_without_its_role(self, scratch: Any) -> None:
         birch = scratch("birch")

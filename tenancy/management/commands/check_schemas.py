@@ -25,7 +25,22 @@ NAMED = 6
 # Of a definition or a statement: a function's body may be a page.
 LONGEST = 600
 
-WORDS = {"missing": "is missing", "changed": "is another", "extra": "should not be there"}
+WORDS = {
+    "missing": "is missing",
+    "changed": "is not as it should be",
+    "extra": "should not be there",
+}
+
+
+PLURALS = {
+    "differs": "differ",
+    "is behind": "are behind",
+    "is not there": "are not there",
+    "schema differs": "schemas differ",
+    "schema is behind": "schemas are behind",
+    "schema is not there": "schemas are not there",
+    "thing lacks its other half": "things lack their other half",
+}
 
 
 class Command(BaseCommand):
@@ -131,11 +146,11 @@ def _summary(report: Report, seconds: float) -> Iterator[str]:
         "schemas are as the code makes them"
     ]
     if report.differing:
-        numbers.append(f"{len(report.differing)} differ")
+        numbers.append(_number(len(report.differing), "differs"))
     if report.behind:
-        numbers.append(f"{len(report.behind)} are behind")
+        numbers.append(_number(len(report.behind), "is behind"))
     if report.gone:
-        numbers.append(f"{len(report.gone)} are not there")
+        numbers.append(_number(len(report.gone), "is not there"))
     yield from _paragraph(f"{', '.join(numbers)} ({seconds:.1f} s).")
 
 
@@ -247,12 +262,15 @@ def _difference_as_dict(difference: Difference) -> dict[str, Any]:
 def _count_left(report: Report, repairs: list[Repair]) -> str:
     """Return what is still not as it should be, "" for nothing."""
     repaired = {each.target for each in repairs if not each.left}
-    counted = {
-        "differ": sum(target not in repaired for target in report.differing),
-        "are behind": len(report.behind),
-        "are not there": len(report.gone),
-    }
-    said = [f"{number} schemas {what}" for what, number in counted.items() if number]
-    if report.strays:
-        said.append(f"{len(report.strays)} things lack their other half")
-    return f"{', '.join(said)}." if said else ""
+    said = [
+        _number(sum(target not in repaired for target in report.differing), "schema differs"),
+        _number(len(report.behind), "schema is behind"),
+        _number(len(report.gone), "schema is not there"),
+        _number(len(report.strays), "thing lacks its other half"),
+    ]
+    left = ", ".join(filter(None, said))
+    return f"{left}." if left else ""
+
+
+def _number(number: int, one: str) -> str:
+    return f"{number} {one if number == 1 else PLURALS[one]}" if number else ""
