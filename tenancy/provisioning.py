@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, cast
 
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections, models, transaction
@@ -132,8 +132,8 @@ def carry_out(organization: Organization, *, actor: str | None = None) -> Organi
     says why, and everything else is as it was. Raise TenantNotFound when the row is gone.
     """
     using = settings.DDL_DATABASE
-    with context.override(context.PLATFORM, in_transaction=True), _told(organization):
-        if _begin(organization):
+    with context.override(context.PLATFORM, in_transaction=True), _told(organization, actor):
+        if _begin(organization, actor):
             steps.reached("carry out: begun")
         with _explained(organization.slug):
             found = reference.current(type=_active(organization).type)
@@ -216,12 +216,22 @@ def _make_schema(organization: Organization, found: ReferenceSchema) -> None:
         post_schema_sync.send(sender=TenantMixin, tenant=organization.serializable_fields())
 
 
-def _begin(organization: Organization) -> bool:
+def _begin(organization: Organization, actor: str | None) -> bool:
     """Say that it is being made, for those who look on; return whether nobody had said so."""
-    requested = _rows(settings.DDL_DATABASE).filter(pk=organization.pk, state=State.REQUESTED)
-    return bool(
-        requested.update(state=State.PROVISIONING, state_reason="", state_changed_at=timezone.now())
-    )
+    using = settings.DDL_DATABASE
+    requested = _rows(using).filter(pk=organization.pk, state=State.REQUESTED)
+    with transaction.atomic(using=using):
+        is_first = requested.update(
+            state=State.PROVISIONING, state_reason="", state_changed_at=timezone.now()
+        )
+        if is_first:
+            audit.record(
+                "organization.provisioning_began",
+                organization=organization,
+                actor=actor,
+                using=using,
+            )
+    return bool(is_first)
 
 
 def _lock_row(organization: Organization) -> Organization:
@@ -279,13 +289,23 @@ def _why(error: Exception) -> str:
 
 
 @contextmanager
-def _told(organization: Organization) -> Iterator[None]:
-    """Let the row say why the block failed, as long as it is not done."""
+def _told(organization: Organization, actor: str | None) -> Iterator[None]:
+    """Let the row and the audit log say why the block failed, as long as it is not done."""
+    using = settings.DDL_DATABASE
     try:
         yield
     except (NameTaken, UnableToProvision) as error:
         column: Any = get_tenant_model()._meta.get_field("state_reason")
-        _rows(settings.DDL_DATABASE).filter(pk=organization.pk, state=State.PROVISIONING).update(
-            state_reason=str(error)[: column.max_length]
-        )
+        is_open = _rows(using).filter(pk=organization.pk, state=State.PROVISIONING)
+        # Where there is no audit log, that is why it failed.
+        if is_open.update(state_reason=str(error)[: column.max_length]):
+            with suppress(UnableToRecord):
+                audit.record(
+                    "organization.provisioning_failed",
+                    organization=organization,
+                    details={"why": str(error)},
+                    outcome=audit.Outcome.SERIOUS_FAILURE,
+                    actor=actor,
+                    using=using,
+                )
         raise

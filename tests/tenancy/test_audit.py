@@ -14,14 +14,15 @@ from typing import Any
 import pytest
 from asgiref.sync import async_to_sync, sync_to_async
 from django.contrib.auth.models import AnonymousUser
+from django.core.management import CommandError, call_command
 from django.db import connection, connections, transaction
 from django.http import HttpResponse
 from django.test import RequestFactory
 from django.test.utils import CaptureQueriesContext
 
 from apps.accounts.models import User
-from tenancy import audit, context, schemas
-from tenancy.errors import NoActiveTenant, UnableToRecord
+from tenancy import audit, context, lifecycle, provisioning, schemas
+from tenancy.errors import NameTaken, NoActiveTenant, UnableToRecord
 from tenancy.middleware import TenantMiddleware, TenantRequest
 from tenancy.models import Organization
 from tenancy.rollout import upkeep
@@ -297,3 +298,68 @@ class TestUpkeep:
 
         assert [each["sql"] for each in asked if "COMMENT" in each["sql"]] == []
         assert len(asked) <= 6
+
+
+class TestEdges:
+    """What a clinic's way leaves in the log, beside what the tests of each step look at."""
+
+    def of(self, organization: Organization) -> list[tuple[str, int]]:
+        with context.override(context.PLATFORM):
+            found = audit.AuditEvent.objects.filter(tenant=str(organization.pk)).order_by("seq")
+            return [(each.action, each.outcome) for each in found]
+
+    def test_a_request_that_is_carried_out(self, scratch: Any):
+        scratch.slugs.add("fig")
+        fig = provisioning.request(slug="fig", name="Fig")
+        provisioning.carry_out(fig)
+        provisioning.carry_out(fig)
+
+        assert self.of(fig) == [
+            ("organization.requested", 0),
+            ("organization.provisioning_began", 0),
+            ("organization.provisioned", 0),
+        ]
+
+    def test_a_request_that_cannot_be_carried_out(self, scratch: Any):
+        scratch.slugs.add("fig")
+        fig = provisioning.request(slug="fig", name="Fig")
+        with context.override(context.PLATFORM), connections["ddl"].cursor() as cursor:
+            cursor.execute("CREATE SCHEMA tenant_fig")
+        try:
+            with pytest.raises(NameTaken):
+                provisioning.carry_out(fig)
+        finally:
+            with context.override(context.PLATFORM), connections["ddl"].cursor() as cursor:
+                cursor.execute("DROP SCHEMA tenant_fig")
+
+        provisioning.carry_out(fig)
+
+        assert self.of(fig)[2:] == [
+            ("organization.provisioning_failed", 8),
+            ("organization.provisioned", 0),
+        ]
+
+    def test_a_deletion_that_a_hold_forbids(self, scratch: Any):
+        fig = scratch("fig")
+        lifecycle.hold(fig, reason="Court order")
+        with pytest.raises(CommandError, match="on hold"):
+            call_command("delete_tenant", "fig", now=True, confirm="fig")
+
+        assert self.of(fig)[-1] == ("organization.deletion_refused", 4)
+
+    def test_all_of_it(self, scratch: Any):
+        fig = scratch("fig")
+        lifecycle.suspend(fig, reason="Moving")
+        lifecycle.resume(fig)
+        lifecycle.begin_maintenance(fig)
+        lifecycle.resume(fig)
+        lifecycle.hold(fig)
+        lifecycle.release(fig)
+        lifecycle.rename(fig, slug="date")
+        lifecycle.offboard(fig)
+        lifecycle.delete(fig)
+
+        assert [action.removeprefix("organization.") for action, _ in self.of(fig)] == [
+            "provisioned", "suspended", "resumed", "maintenance_began", "resumed", "held",
+            "released", "renamed", "offboarded", "deletion_began", "deleted",
+        ]  # fmt: skip

@@ -369,6 +369,7 @@ class TestRequest:
         assert contents(birch) == contents(scratch("cedar"))
         assert recorded(birch) == [
             ("organization.requested", "anna"),
+            ("organization.provisioning_began", "a worker"),
             ("organization.provisioned", "a worker"),
         ]
 
@@ -378,7 +379,7 @@ class TestRequest:
         outcomes = in_threads(5, lambda: provisioning.carry_out(birch).state)
 
         assert outcomes == [State.ACTIVE] * 5
-        assert len(recorded(birch)) == 2
+        assert len(recorded(birch)) == 3
 
     def test_says_on_the_row_what_is_in_the_way(self, requested: Any) -> None:
         birch = requested("birch")
@@ -406,7 +407,7 @@ class TestRequest:
         assert exists("birch")[1:] == ((step == provisioning.CARRY_OUT[-1],) * 2)
         assert provisioning.carry_out(birch).state == State.ACTIVE
         assert contents(birch) == contents(scratch("cedar"))
-        assert len(recorded(birch)) == 2
+        assert len(recorded(birch)) == 3
 
     @pytest.mark.parametrize("step", provisioning.REQUEST)
     def test_asking_may_be_killed_too(self, clear: Any, step: str) -> None:

@@ -40,7 +40,10 @@ class OwnCommand(OrganizationCommand):
         if options["confirm"] is not None and not options["now"]:
             raise CommandError("--confirm is for --now; without it the organization is let go.")
         if organization.is_on_hold and organization.state != State.DELETED:
-            raise InvalidTransition(edges.why_not(edges.BEGIN_DELETION, organization))
+            refusal = InvalidTransition(edges.why_not(edges.BEGIN_DELETION, organization))
+            if not options["dry_run"]:
+                edges.record_refusal(edges.BEGIN_DELETION, organization, refusal, actor=None)
+            raise refusal
         if options["dry_run"]:
             self._show(organization)
         elif options["now"]:
