@@ -142,6 +142,66 @@ class TestEdges:
         elm.refresh_from_db()
 
 
+class TestTheRecord:
+    """What was done is in the audit log with it, and what was refused under a hold too."""
+
+    @pytest.fixture
+    def recorded(self, on_platform: None, elm: Organization) -> Callable[[], list[Any]]:
+        def ask() -> list[Any]:
+            with connections["default"].cursor() as cursor:
+                cursor.execute(
+                    "SELECT action, actor, outcome FROM audit.event WHERE tenant = %s ORDER BY at",
+                    [str(elm.pk)],
+                )
+                return list(cursor.fetchall())
+
+        return ask
+
+    @pytest.mark.parametrize("edge", lifecycle.EDGES, ids=str)
+    def test_is_of_every_edge_that_was_taken(
+        self, recorded: Callable[[], list[Any]], elm: Organization, edge: edges.Edge
+    ) -> None:
+        elm = in_state(elm, edge.sources[0])
+        before = recorded()
+
+        VERBS[edge](elm)
+        VERBS[edge](elm)
+
+        [(action, _, outcome)] = recorded()[len(before) :]
+        assert (action, outcome) == (edge.action, 0)
+
+    def test_says_who(self, recorded: Callable[[], list[Any]], elm: Organization) -> None:
+        lifecycle.hold(elm, reason="A lawsuit.", actor="anna")
+        lifecycle.hold(elm, reason="A lawsuit.", actor="kim")
+        lifecycle.release(elm, actor="kim")
+
+        assert recorded()[-2:] == [
+            ("organization.held", "anna", 0),
+            ("organization.released", "kim", 0),
+        ]
+
+    def test_is_of_what_a_hold_forbade(
+        self, recorded: Callable[[], list[Any]], elm: Organization
+    ) -> None:
+        lifecycle.hold(elm)
+
+        with pytest.raises(InvalidTransition):
+            lifecycle.offboard(elm, actor="anna")
+
+        assert recorded()[-1] == ("organization.deletion_refused", "anna", 4)
+
+    def test_goes_with_the_deed(self, recorded: Callable[[], list[Any]], elm: Organization) -> None:
+        """What cannot be recorded is not done."""
+        before = recorded()
+        unspeakable = {"reason": object()}
+
+        with pytest.raises(TypeError, match="JSON"):
+            edges.go(edges.SUSPEND, elm, actor=None, details=unspeakable)
+
+        assert recorded() == before
+        assert Organization.objects.get(pk=elm.pk).state == State.ACTIVE
+
+
 class TestSuspend:
     def test_keeps_the_reason(self, on_platform: None, elm: Organization) -> None:
         lifecycle.suspend(elm, reason="The contract ended.")
