@@ -74,10 +74,7 @@ def each(
     """
 
     def attempt() -> Outcome[T]:
-        try:
-            return function(), None
-        except (Exception, SystemExit) as error:  # noqa: BLE001  # told, with its tenant
-            return None, error
+        return function(), None
 
     return run(attempt, targets, jobs=jobs, stop=stop)
 
@@ -89,7 +86,7 @@ def run(
     jobs: int,
     stop: Event | None,
 ) -> Iterator[Result[T]]:
-    """As `each`, for an `attempt` that raises nothing: it returns a value, an error, or both."""
+    """As `each`, for an `attempt` that returns a value, an error or both, and may raise too."""
     if jobs < 1:
         raise ValueError(f"jobs = {jobs}: at least one tenant has to be worked for at a time.")
     waiting = iter(select() if targets is None else _read(targets))
@@ -144,8 +141,9 @@ def _work(attempt: Callable[[], Outcome[T]], target: Target, done: SimpleQueue[R
     try:
         with context.override(target):
             value, error = attempt()
-    except BaseException as unforeseen:  # noqa: BLE001  # whoever waits for it would wait for ever
-        error = unforeseen
+    # SystemExit too: whoever waits for the result would wait for ever.
+    except BaseException as raised:  # noqa: BLE001  # told, with its tenant
+        error = raised
     finally:
         connections.close_all()
         done.put(Result(target, value, error, monotonic() - began))

@@ -115,7 +115,7 @@ class TestEach:
     def test_takes_rows_and_works_once_for_each(
         self, elm: Organization, elms: ActiveTenant, committed: None
     ) -> None:
-        results = list(fleet.each(context.require_tenant, [elm, elms, elm]))
+        results = list(fleet.each(context.require_tenant, [elm, elms, elm], jobs=1))
 
         assert [result.value for result in results] == [elms]
 
@@ -238,9 +238,14 @@ class TestStop:
         """
         The first sets the event and raises nothing.
         """
-        may_end = Event()
+        may_end, ended = Event(), Event()
+
+        def work() -> None:
+            may_end.wait(20)
+            ended.set()
+
         with interrupts.finishing() as stop:
-            results = fleet.each(lambda: may_end.wait(20), stop=stop)
+            results = fleet.each(work, stop=stop)
 
             def interrupt_twice() -> None:
                 for _ in range(2):
@@ -252,7 +257,7 @@ class TestStop:
                 next(results)
 
         assert stop.is_set()
-        assert not may_end.is_set()
+        assert not ended.is_set()
         may_end.set()
 
     def test_handlers_are_put_back(self) -> None:
@@ -412,20 +417,42 @@ class TestCallCommand:
         assert sys.stdout is before
         assert sorted(capsys.readouterr().out.split("\n")) == ["", "elm was told", "oak was told"]
 
-    def test_runs_may_end_in_any_order(self, elms: ActiveTenant, committed: None) -> None:
+    def test_runs_may_end_in_any_order(
+        self, elm_and_oak: list[ActiveTenant], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """
+        The one that began first is over while the other goes on.
+        """
         before = sys.stdout
         one, other = (
-            fleet.call_command("shell", "-v0", "-c", "print('a')\nprint('b')", targets=[elms])
-            for _ in range(2)
+            fleet.call_command("shell", "-v0", "-c", "print('a')", jobs=1) for _ in range(2)
         )
-        first = next(one)
-        second = next(other)
-        assert list(one) == list(other) == []
 
-        for result in (first, second):
-            assert result.value is not None
-            assert result.value.stdout == "a\nb\n"
+        results = [next(one), next(other), *one, *other]
+
+        assert [result.value and result.value.stdout for result in results] == ["a\n"] * 4
         assert sys.stdout is before
+        assert capsys.readouterr().out == ""
+
+    def test_no_command_takes_itself_to_be_at_a_terminal(
+        self, elms: ActiveTenant, committed: None, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """
+        Or its colours and its questions would be for nobody.
+        """
+
+        class Terminal(io.StringIO):
+            def isatty(self) -> bool:
+                return True
+
+        for name in ("stdin", "stdout"):
+            monkeypatch.setattr(sys, name, Terminal())
+        code = "import sys\nprint(sys.stdout.isatty(), sys.stdin.isatty())"
+
+        (result,) = fleet.call_command("shell", "-v0", "-c", code, targets=[elms])
+
+        assert result.value is not None
+        assert result.value.stdout == "False False\n"
 
     def test_keeps_no_more_than_it_may(
         self, elms: ActiveTenant, committed: None, monkeypatch: pytest.MonkeyPatch
