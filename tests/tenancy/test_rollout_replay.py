@@ -477,6 +477,20 @@ class TestReplay:
 
         assert ask(clinics[0], "SELECT DISTINCT ward_id FROM trial_bed") == [(first,)]
 
+    def test_is_recorded_in_what_new_tenants_got_before(
+        self, clinics: list[ActiveTenant], trial: Trial
+    ) -> None:
+        """And not in a schema that is migrated from zero, where that was kept."""
+        trial.add(*wards_and_beds())
+        (group,) = groups(DDL, clinics)
+
+        with CaptureQueriesContext(DDL) as captured:
+            prepared = replay.prepare(DDL, group)
+
+        made = [each["sql"] for each in captured if "patients_patient" in each["sql"]]
+        assert sum("CREATE TABLE" in each for each in made) == 1
+        assert (prepared.group.how, prepared.different) == (How.REPLAY, [])
+
     def test_who_was_migrated_meanwhile_is_left_alone(
         self, clinics: list[ActiveTenant], beds: Trial
     ) -> None:
