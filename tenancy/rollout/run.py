@@ -37,6 +37,7 @@ steps.declare(
     "public migrated",
     "schemas written",
     "schema migrated",
+    "schema written",
     "schema committed",
     "run finished",
 )
@@ -399,6 +400,7 @@ class _Run:
 
     def _migrate_one(self, task: _Task, began: float) -> str:
         def write_done() -> None:
+            steps.reached("migrate: schema migrated")
             if self.run is not None:
                 journal.write_done(
                     self.run,
@@ -407,7 +409,7 @@ class _Run:
                     milliseconds=_since(began),
                     attempts=task.attempts,
                 )
-            steps.reached("migrate: schema migrated")
+            steps.reached("migrate: schema written")
 
         if task.group.how == How.MIGRATE:
             self._migrate_by_command(task)

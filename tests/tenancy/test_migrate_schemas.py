@@ -577,6 +577,7 @@ class TestKilled:
         assert behind() == []
         with context.override(PLATFORM):
             assert len(set(fingerprints(DDL, SCHEMAS).values())) == 1
+            assert not MigrationRun.objects.filter(state=RunState.RUNNING).exists()
 
     def test_a_run_is_shown_as_interrupted_and_resumed(self, added: Callable[..., None]) -> None:
         added()
