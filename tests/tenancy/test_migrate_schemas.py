@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -17,7 +18,7 @@ from django.test.utils import CaptureQueriesContext
 from tenancy import audit_schema, context, locks, steps
 from tenancy.catalogue import fingerprints
 from tenancy.context import PLATFORM
-from tenancy.ledger import EntryState, MigrationRun, MigrationRunEntry, RunState
+from tenancy.ledger import EntryState, How, MigrationRun, MigrationRunEntry, RunState
 from tenancy.models import Organization
 from tenancy.rollout import lock, plan, run, waves
 from tests.fixtures import servers
@@ -43,6 +44,11 @@ def fill(apps, editor):
 
 operations = [migrations.RunPython(fill, migrations.RunPython.noop)]
 """
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
 
 
 def migrate(*arguments: str, **options: Any) -> str:
@@ -219,6 +225,85 @@ class TestWhom:
 
         assert behind() == SCHEMAS
 
+    @pytest.mark.parametrize("name", ["ash", "tenant_ash"])
+    def test_schema_is_django_tenants_way_to_say_only(
+        self, added: Callable[..., None], name: str
+    ) -> None:
+        added()
+
+        migrate(schema_name=name)
+
+        assert behind() == SCHEMAS[1:]
+
+    def test_shared_is_public_alone(self, added: Callable[..., None]) -> None:
+        added()
+
+        migrate("--shared")
+
+        assert behind() == SCHEMAS
+        assert set(entries()) == {"public"}
+
+    def test_migrate_means_the_same(self, added: Callable[..., None]) -> None:
+        added()
+
+        call_command("migrate", stdout=io.StringIO())
+
+        assert behind() == []
+
+    def test_the_applications_address_is_refused(self, committed: None) -> None:
+        with pytest.raises(CommandError, match="owner's address"):
+            migrate(database="default")
+
+
+class TestFlags:
+    """Those of Django's command and of django-tenants'."""
+
+    def test_fake_is_djangos(self, added: Callable[..., None]) -> None:
+        added()
+
+        migrate("--fake", "--tenant", only=["ash"])
+
+        assert "tenant_ash" not in behind()
+        sql("tenant_ash", "CREATE TABLE added (id int)")  # nobody has made it
+        with context.override(PLATFORM):
+            assert MigrationRunEntry.objects.get().how == How.MIGRATE
+
+    def test_prune_passes_over_nobody(self, added: Callable[..., None]) -> None:
+        sql(
+            "tenant_ash",
+            "INSERT INTO django_migrations (app, name, applied) "
+            "VALUES ('scheduling', '0009_gone', now())",
+        )
+
+        migrate("scheduling", "--prune", "--tenant")
+
+        with context.override(context.for_schema("tenant_ash")), DDL.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM django_migrations WHERE name = '0009_gone'")
+            assert cursor.fetchone() == (0,)
+        assert set(entries()) == {"tenant_elm", "tenant_oak", *SCHEMAS}
+
+    def test_parallel_is_jobs(self, added: Callable[..., None]) -> None:
+        added()
+
+        said = migrate("--executor=standard", "--parallel=3")
+
+        assert "3 at once" in said
+
+    def test_verbosity_0_says_nothing(self, added: Callable[..., None]) -> None:
+        added()
+
+        assert migrate(verbosity=0) == ""
+        assert behind() == []
+
+    def test_traceback_shows_where_it_failed(self, added: Callable[..., None]) -> None:
+        added(PYTHON)
+
+        out = io.StringIO()
+        with pytest.raises(CommandError):
+            call_command("migrate_schemas", only=["ash"], traceback=True, stdout=out)
+
+        assert "Traceback" in out.getvalue()
+
 
 class TestFailures:
     def test_of_one_stop_nobody_else_and_are_resumed(self, added: Callable[..., None]) -> None:
@@ -341,6 +426,24 @@ class TestPortions:
 
         assert behind() == []
         assert last_run().state == RunState.DONE
+
+    @pytest.mark.parametrize(("answer", "is_done"), [("y", True), ("", False)])
+    def test_after_canaries_somebody_is_asked(
+        self,
+        added: Callable[..., None],
+        monkeypatch: pytest.MonkeyPatch,
+        answer: str,
+        is_done: bool,
+    ) -> None:
+        added()
+        monkeypatch.setattr("builtins.input", lambda: answer)
+        monkeypatch.setattr("sys.stdin", Terminal())
+
+        out = Terminal()
+        call_command("migrate_schemas", "--tenant", canary=1, stdout=out)
+
+        assert "1 migrated. Look at them: shall the other 6 follow?" in out.getvalue()
+        assert (behind() == []) is is_done
 
     def test_after_a_wave_with_failures_none_follows(self, added: Callable[..., None]) -> None:
         added()
@@ -622,6 +725,31 @@ class TestPlan:
             migrate("--check")
 
         assert raised.value.returncode == 1
+
+
+class TestShown:
+    def test_as_facts_for_a_program(self, added: Callable[..., None]) -> None:
+        added()
+        sql("tenant_birch", "CREATE TABLE added (id int)")
+        with pytest.raises(CommandError):
+            migrate(only=["ash", "birch"])
+
+        facts = json.loads(show("--json"))
+
+        assert (facts["state"], facts["done"], facts["failed"]) == ("failed", 1, 1)
+        assert [row["schema_name"] for row in facts["schemas"]] == ["tenant_ash", "tenant_birch"]
+        assert show("--failed").split()[0] == "tenant_birch"
+        assert "tenant_ash " in show(verbosity=2)
+
+    def test_that_there_is_none(self, fleet: list[str], committed: None) -> None:
+        with pytest.raises(CommandError, match="There is no run yet"):
+            show()
+        with pytest.raises(CommandError, match="There is no run 7"):
+            show("7")
+        with pytest.raises(CommandError, match="no run 7"):
+            migrate(resume=7)
+        with pytest.raises(CommandError, match="no run of which anything is left"):
+            migrate("--resume")
 
 
 class TestNewcomers:
