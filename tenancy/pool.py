@@ -15,7 +15,7 @@ from tenancy import context, locks, schemas, steps
 from tenancy.conf import settings
 from tenancy.context import ActiveTenant
 from tenancy.references import ReferenceSchema, WarmSchema
-from tenancy.rollout import reference
+from tenancy.rollout import reference, revision
 
 PREFIX = "warm_"
 
@@ -58,15 +58,15 @@ def claim(key: str, *, schema: str, tenant: object) -> bool:
 
 def fill() -> int:
     """
-    Make schemas until TENANCY_WARM_POOL of them wait; return how many were made.
+    Make schemas until TENANCY_WARM_POOL of each type of tenant wait; return how many were made.
 
     One at a time, each in a transaction of its own. None where new schemas are not all the
     same: see the `fault` of the reference. Raise DatabaseError or UnableToMigrate.
     """
-    found = reference.current()
     made = 0
-    while not found.fault and _make_one(found):
-        made += 1
+    for found in _references():
+        while _make_one(found):
+            made += 1
     return made
 
 
@@ -76,11 +76,13 @@ def discard_stale() -> int:
 
     Return how many there were; a row whose schema is gone counts too.
     """
-    found = reference.current()
-    discarded = 0
-    for name in _list_stale(found):
-        discarded += _discard(name)
-    return discarded
+    return sum(_discard(name) for name in _list_stale())
+
+
+def _references() -> list[ReferenceSchema]:
+    """Return the references of the code of today by which schemas can wait."""
+    found = [reference.current(type=type) for type in revision.list_types()]
+    return [each for each in found if not each.fault]
 
 
 def _make_one(found: ReferenceSchema) -> bool:
@@ -103,16 +105,17 @@ def _make_one(found: ReferenceSchema) -> bool:
     return True
 
 
-def _list_stale(found: ReferenceSchema) -> list[str]:
+def _list_stale() -> list[str]:
     using = settings.DDL_DATABASE
+    kept: list[str] = []
+    current = _references()
     with context.override(context.PLATFORM, in_transaction=True):
         rows = WarmSchema.objects.using(using)
-        kept = rows.none()
-        if not found.fault:
-            kept = rows.filter(reference=found.key).order_by("created_at")[: settings.WARM_POOL]
-        names = [row.schema_name for row in kept]
-        there = rows.exclude(schema_name__in=names)
-        return [*there.values_list("schema_name", flat=True), *_list_gone(names)]
+        for found in current:
+            waiting = rows.filter(reference=found.key).order_by("created_at")
+            kept += waiting.values_list("schema_name", flat=True)[: settings.WARM_POOL]
+        stale = rows.exclude(schema_name__in=kept).values_list("schema_name", flat=True)
+        return [*stale, *_list_gone(kept)]
 
 
 def _list_gone(names: list[str]) -> list[str]:

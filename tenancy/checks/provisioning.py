@@ -21,17 +21,24 @@ def check(connection: BaseDatabaseWrapper) -> Iterator[CheckMessage]:
     """Say what was found when the schema of this release was captured, if it was."""
     if connection.alias != settings.DDL_DATABASE:
         return
-    try:
-        found = reference.find(revision.key(connection))
-    except ProgrammingError:
-        return  # the public schema is not migrated yet, and migrate_schemas says so
-    if found is not None and found.fault:
+    for type in revision.list_types():
+        fault = _find_fault(connection, type)
+        if not fault:
+            continue
         waiting = " No schema can wait for one either." if settings.WARM_POOL else ""
         yield Warning(
-            f"New tenants are made slowly, by running all migrations: {found.fault}{waiting}",
+            f"New tenants are made slowly, by running all migrations: {fault}{waiting}",
             hint=(
                 "Let migrations, and those who listen to them, write the same for each tenant. "
                 "What depends on the tenant is for a receiver of django-tenants' post_schema_sync."
             ),
             id="tenancy.W055",
         )
+
+
+def _find_fault(connection: BaseDatabaseWrapper, type: str) -> str:
+    try:
+        found = reference.find(revision.key(connection, type=type))
+    except ProgrammingError:
+        return ""  # the public schema is not migrated yet, and migrate_schemas says so
+    return found.fault if found else ""

@@ -21,6 +21,7 @@ from django.conf import settings as django_settings
 from django.db.migrations.loader import MigrationLoader
 from django.db.models.signals import post_migrate, pre_migrate
 from django_tenants.signals import schema_migrated, schema_pre_migration
+from django_tenants.utils import get_public_schema_name, get_tenant_types, has_multi_type_tenants
 
 from tenancy import router
 from tenancy.catalogue import queries, scripts, statements
@@ -57,6 +58,13 @@ def key(connection: BaseDatabaseWrapper, *, type: str = "") -> str:
         [(module, _text(module)) for module in sorted(set(_listening()))],
     ]
     return _hash(repr(parts).encode())
+
+
+def list_types() -> list[str]:
+    """Return the types of tenants, as `key` takes them: "" where all are alike."""
+    if not has_multi_type_tenants():
+        return [""]
+    return [type for type in get_tenant_types() if type != get_public_schema_name()]
 
 
 def _server(connection: BaseDatabaseWrapper) -> int:

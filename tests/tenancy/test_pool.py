@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from django.db import connections
+from django.db import connections, transaction
 from django.test.utils import CaptureQueriesContext
 
-from tenancy import catalogue, context, pool, provisioning, schemas
+from tenancy import audit, catalogue, context, pool, provisioning, schemas
 from tenancy.context import PLATFORM
 from tenancy.models import Organization
 from tenancy.references import WarmSchema
@@ -139,6 +139,46 @@ class TestClaim:
                 "INSERT INTO auth_group (name) VALUES ('interns') RETURNING current_user"
             )
             assert cursor.fetchone()[0].endswith("_tenant_birch")
+
+    def test_says_whose_the_role_is(self, fill: Any, scratch: Any) -> None:
+        """Without that the audit log takes nothing of it."""
+        fill(1)
+        birch = scratch("birch")
+
+        with context.override(birch.as_active()):
+            audit.record("test.done")
+
+    def test_waits_for_no_other_sign_up(self, fill: Any) -> None:
+        fill(2)
+        claimed, asked = threading.Event(), threading.Event()
+
+        def claim(schema: str) -> bool:
+            return pool.claim(reference.current().key, schema=schema, tenant="of the test")
+
+        def hold(number: int) -> None:
+            with context.override(PLATFORM), transaction.atomic(using="ddl"):
+                claim("tenant_birch")
+                claimed.set()
+                asked.wait(timeout=60)
+                transaction.set_rollback(True, using="ddl")
+
+        def ask() -> bool:
+            with context.override(PLATFORM), transaction.atomic(using="ddl"):
+                with connections["ddl"].cursor() as cursor:
+                    cursor.execute("SET LOCAL lock_timeout = '5s'")
+                is_claimed = claim("tenant_cedar")
+                transaction.set_rollback(True, using="ddl")
+                return is_claimed
+
+        holder = threading.Thread(target=in_threads, args=[1, hold])
+        holder.start()
+        try:
+            assert claimed.wait(timeout=60)
+            assert ask()
+        finally:
+            asked.set()
+            holder.join()
+        assert len(list_there()) == 2
 
     def test_gives_two_sign_ups_two(self, fill: Any, scratch: Any) -> None:
         fill(2)

@@ -34,13 +34,18 @@ operations = [
 TRIGGER = """
 operations = [
     migrations.RunSQL("CREATE TABLE seen (id int GENERATED ALWAYS AS IDENTITY, note text, "
-        "twice text GENERATED ALWAYS AS (note || note) STORED)"),
+        "twice text GENERATED ALWAYS AS (note || note) STORED, "
+        "since bigint DEFAULT 1 REFERENCES django_migrations DEFERRABLE INITIALLY DEFERRED)"),
     migrations.RunSQL("CREATE FUNCTION notice() RETURNS trigger LANGUAGE plpgsql AS "
         "$$ BEGIN NEW.note := NEW.note || '!'; RETURN NEW; END $$"),
     migrations.RunSQL("CREATE TRIGGER notice BEFORE INSERT ON seen "
         "FOR EACH ROW EXECUTE FUNCTION notice()"),
     migrations.RunSQL("INSERT INTO seen (note) VALUES ('a'), ('b')"),
 ]
+"""
+
+ALWAYS = """
+operations = [migrations.RunSQL("ALTER TABLE seen ENABLE ALWAYS TRIGGER notice")]
 """
 
 
@@ -121,6 +126,11 @@ class TestCapture:
 
         assert found == (True, True, True, True, """it's 100% \\\\ "so\"""")
 
+    def test_takes_no_day_for_todays(self, capture: Any, add_migration: Any) -> None:
+        add_migration("patients", TIMES)
+
+        assert "'1', now(), current_date, now()" in capture().script
+
     def test_says_of_migrations_that_they_were_applied_then(self, capture: Any) -> None:
         (found,) = run(capture().script, "SELECT bool_and(applied = now()) FROM django_migrations")
 
@@ -137,6 +147,20 @@ class TestCapture:
         )
 
         assert (found.fault, notes, later) == ("", (["a!", "b!"],), (3, "c!"))
+
+    def test_has_no_script_that_makes_something_else(
+        self, capture: Any, add_migration: Any
+    ) -> None:
+        """A trigger that fires always does not after its table's triggers were off and on."""
+        add_migration("patients", TRIGGER)
+        add_migration("patients", ALWAYS)
+
+        found = capture()
+
+        assert (found.script, found.fault) == (
+            "",
+            "The script makes another schema than migrating.",
+        )
 
     def test_has_no_script_for_what_differs_each_time(
         self, capture: Any, add_migration: Any
@@ -240,7 +264,8 @@ class TestCheck:
     """W055 is asked at the owner's address, once somebody captured the release."""
 
     def ask(self) -> list[Any]:
-        return checks.check_servers(None, databases=["ddl"])
+        messages = checks.check_servers(None, databases=["ddl"])
+        return [message for message in messages if message.id == "tenancy.W055"]
 
     def test_is_silent_where_there_is_a_script(self, committed: None) -> None:
         reference.current()
@@ -257,7 +282,6 @@ class TestCheck:
             with context.override(PLATFORM):
                 ReferenceSchema.objects.filter(key=key).delete()
 
-        assert message.id == "tenancy.W055"
         assert "Column name of table auth_group" in message.msg
 
 
@@ -305,6 +329,13 @@ class TestKey:
         }
 
         assert key(type="clinic") != key(type="lab")
+
+    def test_is_asked_for_each_kind_of_tenant(self, committed: None, settings: Any) -> None:
+        assert revision.list_types() == [""]
+        settings.HAS_MULTI_TYPE_TENANTS = True
+        settings.TENANT_TYPES = {"public": {"APPS": []}, "lab": {"APPS": []}}
+
+        assert revision.list_types() == ["lab"]
 
     def test_changes_with_a_switch(self, key: Any, settings: Any) -> None:
         before = key()
