@@ -491,6 +491,21 @@ class TestReplay:
         assert sum("CREATE TABLE" in each for each in made) == 1
         assert (prepared.group.how, prepared.different) == (How.REPLAY, [])
 
+    def test_what_one_migration_deferred_does_not_stop_the_next(
+        self, clinics: list[ActiveTenant], beds: Trial
+    ) -> None:
+        """PostgreSQL alters no table whose foreign keys are still to be checked."""
+        beds.add(
+            migrations.RunSQL("UPDATE trial_bed SET ward_id = (SELECT max(id) FROM trial_ward)")
+        )
+        beds.add(migrations.AddField("bed", "kind", TEXT))
+
+        replayed([clinics[0]])
+
+        assert ask(clinics[0], "SELECT count(DISTINCT ward_id), min(kind) FROM trial_bed") == [
+            (1, "")
+        ]
+
     def test_who_was_migrated_meanwhile_is_left_alone(
         self, clinics: list[ActiveTenant], beds: Trial
     ) -> None:
