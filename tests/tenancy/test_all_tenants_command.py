@@ -331,7 +331,7 @@ class TestOfAProjectWithItsOwnModel:
         self, on_platform: None, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """
-        As django-tenants' own does, unless it is told not to.
+        As django-tenants' own does, unless it is told not to, in front or behind.
         """
         Organization.objects.create(slug="everybody", name="Everybody", schema_name="public")
         asked: list[list[Any]] = []
@@ -341,10 +341,10 @@ class TestOfAProjectWithItsOwnModel:
             return []
 
         monkeypatch.setattr(all_tenants_command.fleet, "call_command", call)
-        for words in (["check"], ["--no-public", "check"]):
+        for words in (["check"], ["--no-public", "check"], ["check", "--no-public"]):
             call_command("all_tenants_command", *words, stdout=io.StringIO())
 
-        assert [PLATFORM in targets for targets in asked] == [True, False]
+        assert [PLATFORM in targets for targets in asked] == [True, False, False]
         assert all(isinstance(each, ActiveTenant) for each in asked[1])
 
 
