@@ -335,27 +335,27 @@ class TestWhose:
         """
         owner = as_visitor(*VISITORS["the owner"])
         owner.execute("BEGIN")
+        owner.execute("CREATE SCHEMA hijack")
         for name, returns in (
             ("current_setting(text)", f"SELECT '{roles.name(database, 'tenant_oak')}'"),
             ("tenant_of(name)", f"SELECT '{oak.pk}'"),
             ("shobj_description(oid, name)", f"SELECT 'tenant {oak.pk}'"),
         ):
-            for schema in ("public", "pg_temp"):
-                owner.execute(
-                    f"CREATE FUNCTION {schema}.{name} RETURNS text LANGUAGE sql AS $${returns}$$"
-                )
+            owner.execute(
+                f"CREATE FUNCTION hijack.{name} RETURNS text LANGUAGE sql AS $${returns}$$"
+            )
+        # Also for the log's owner, who may use no other schema.
+        owner.execute("GRANT USAGE ON SCHEMA hijack TO PUBLIC")
+        owner.execute("GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA hijack TO PUBLIC")
         owner.execute("CREATE TEMPORARY TABLE pg_auth_members (member oid, roleid oid)")
-        owner.execute("SET LOCAL search_path = pg_temp, public, pg_catalog")
+        owner.execute("SET LOCAL search_path = pg_temp, hijack, pg_catalog")
         role = sql.Identifier(roles.name(database, "ddl"))
         owner.execute(sql.SQL("SET LOCAL ROLE {}").format(role))
 
         _record(owner, elm.pk, "test.hijacked")
 
         assert owner.execute("SELECT current_setting('role')").fetchone()[0].endswith("tenant_oak")
-        owner.execute(
-            "DROP FUNCTION public.current_setting(text), public.tenant_of(name),"
-            " public.shobj_description(oid, name)"
-        )
+        owner.execute("DROP SCHEMA hijack CASCADE")
         owner.execute("COMMIT")
         (event,) = _events(superuser, "test.hijacked")[-1:]
         assert event[0] == str(elm.pk)
