@@ -39,7 +39,7 @@ USE: dict[str, Callable[[Storage, str], Any]] = {
 # These make up a name, and look for no file.
 WITHOUT_FILES = {"get_valid_name", "get_alternative_name", "generate_filename"}
 # Ours beside Django's.
-OURS = {"delete_all", "deconstruct"}
+OURS = {"delete_all", "deconstruct", "walk"}
 
 BACKENDS = {
     "files": "django.core.files.storage.FileSystemStorage",
@@ -415,3 +415,23 @@ class TestSettings:
         assert path == "tenancy.storage.TenantStorage"
         assert args == (BACKENDS["memory"], {"base_url": "/media/"})
         assert kwargs == {}
+
+
+class TestWalk:
+    """Every file of the active tenant's, and nobody else's."""
+
+    def test_names_what_is_in_any_directory(
+        self, on_disk: TenantStorage, elms: ActiveTenant, oaks: ActiveTenant
+    ) -> None:
+        with context.override(oaks):
+            on_disk.save("theirs.txt", ContentFile(b""))
+        with context.override(elms):
+            assert list(on_disk.walk()) == []
+            for name in ("one.txt", "a/two.txt", "a/b/three.txt"):
+                on_disk.save(name, ContentFile(b""))
+
+            assert sorted(on_disk.walk()) == ["a/b/three.txt", "a/two.txt", "one.txt"]
+
+    def test_refuses_nobody(self, on_disk: TenantStorage) -> None:
+        with context.override(None), pytest.raises(NoActiveTenant):
+            list(on_disk.walk())
