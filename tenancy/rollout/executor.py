@@ -48,6 +48,9 @@ Plan: TypeAlias = list[tuple[Migration, bool]]
 # PostgreSQL, appendix A: the lock was not got in time; who was a deadlock's victim may try
 # again as well.
 TRY_AGAIN = ("55P03", "40P01")
+# Their first sentence holds a value already: "invalid input syntax for type date: ...", and
+# whatever a function of the project raises.
+TELLING_VALUES = ("22", "P0")
 
 SET_PATIENCE = "SET LOCAL lock_timeout = '{patience}'"
 SET_PATIENCE_OF_SESSION = "SET lock_timeout = '{patience}'"
@@ -94,7 +97,9 @@ def migrate(target: Target, *arguments: str, **options: Any) -> None:
                 upkeep.look_after_public()
             schema_migrated.send(migrate, schema_name=schema)
         except DatabaseError as error:
-            raise UnableToMigrate(f"Schema {schema!r} could not be migrated: {error}") from error
+            raise UnableToMigrate(
+                f"Schema {schema!r} could not be migrated: {_why(error)}"
+            ) from error
         finally:
             # Content types were made or renamed, or were going to be before it was rolled back.
             process_cache.forget(target)
@@ -293,20 +298,27 @@ def refusal(schema: str, error: Exception, *, at: Stage | None = None) -> Tenanc
     """
     Return what is to be raised for `error`, which said no more than that.
 
-    PostgreSQL's detail and an exception's own words may be of patients, so that only
-    PostgreSQL's first sentence is repeated.
+    PostgreSQL's detail and an exception's own words may be of patients.
     """
     where = f" at {at.migration.app_label}.{at.migration.name}" if at else ""
+    said = _why(error)
+    if getattr(error.__cause__, "sqlstate", None) in TRY_AGAIN:
+        return UnableToLock(f"Schema {schema!r} was not migrated{where}: {said} Try again.")
+    return UnableToMigrate(f"Schema {schema!r} could not be migrated{where}: {said}")
+
+
+def say(error: psycopg.Error) -> str:
+    """Return what PostgreSQL says of an error in its first sentence, if no value is in that."""
+    if (error.sqlstate or "").startswith(TELLING_VALUES):
+        return f"{type(error).__name__} ({error.sqlstate})"
+    return f"{error.diag.message_primary or type(error).__name__} ({error.sqlstate})"
+
+
+def _why(error: Exception) -> str:
     cause = error.__cause__
-    if not isinstance(cause, psycopg.Error):
-        return UnableToMigrate(
-            f"Schema {schema!r} could not be migrated{where}: {type(error).__name__} "
-            f"{_line_of(error)}."
-        )
-    said = f"{cause.diag.message_primary or type(cause).__name__} ({cause.sqlstate})"
-    if cause.sqlstate in TRY_AGAIN:
-        return UnableToLock(f"Schema {schema!r} was not migrated{where}: {said}. Try again.")
-    return UnableToMigrate(f"Schema {schema!r} could not be migrated{where}: {said}.")
+    if isinstance(cause, psycopg.Error):
+        return f"{say(cause)}."
+    return f"{type(error).__name__} {_line_of(error)}."
 
 
 def _line_of(error: Exception) -> str:

@@ -22,11 +22,7 @@ from tenancy.conf import settings
 from tenancy.errors import TenancyError
 from tenancy.ledger import EntryState, MigrationRun, MigrationRunEntry, RunState
 from tenancy.names import PUBLIC_SCHEMA
-from tenancy.rollout import plan
-
-# Their messages hold values: "invalid input syntax for type date: ...", and whatever a
-# function of the project raises.
-TELLING_VALUES = ("22", "P0")
+from tenancy.rollout import executor, plan
 
 APP = MigrationRun._meta.app_label
 
@@ -181,9 +177,7 @@ def describe(error: BaseException, schema: str) -> str:
     """
     origin = _origin(error)
     if isinstance(origin, psycopg.Error) and origin.sqlstate:
-        if origin.sqlstate.startswith(TELLING_VALUES):
-            return f"{type(origin).__name__} ({origin.sqlstate})"
-        return f"{origin.diag.message_primary} ({origin.sqlstate})"
+        return executor.say(origin)
     if isinstance(origin, TenancyError):
         return str(origin).removeprefix(f"Schema {schema!r} ")
     return f"{type(origin).__name__} in {_place(origin)}"
