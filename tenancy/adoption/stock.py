@@ -23,6 +23,7 @@ from django_tenants.template.loaders import cached
 from tenancy import compat, context, schemas, tenants
 from tenancy.backend import creation
 from tenancy.backend.base import DatabaseWrapper
+from tenancy.backend.schema import unused
 from tenancy.conf import settings
 from tenancy.errors import NameTaken
 from tenancy.rollout import executor
@@ -175,7 +176,8 @@ def create_schema(
                 executor.migrate(tenants.as_active(tenant), fake=True)
             else:
                 schemas.create(address, name)
-                executor.migrate(tenants.as_active(tenant), verbosity=max(0, verbosity - 1))
+                with unused():
+                    executor.migrate(tenants.as_active(tenant), verbosity=max(0, verbosity - 1))
     return None
 
 

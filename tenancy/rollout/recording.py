@@ -1,7 +1,7 @@
 """
 Which SQL do some migrations send to a schema that looks as it should?
 
-They are run in a schema that never was: migrated from zero to where the group is, twice from
+They are run in a schema that never was: brought to where the group is, migrated twice from
 there on, and rolled back. What is written down is what Django's schema editor sends. Where
 that differs between the two times, or was worked out from the clock, no other schema may be
 sent it.
