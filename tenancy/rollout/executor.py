@@ -33,6 +33,7 @@ from tenancy.backend.schema import unused
 from tenancy.conf import settings
 from tenancy.context import ActiveTenant, Target
 from tenancy.errors import TenancyError, UnableToLock, UnableToMigrate
+from tenancy.ledger import How
 from tenancy.names import PUBLIC_SCHEMA
 from tenancy.rollout import states, upkeep
 from tenancy.rollout.history import Code, History, Key
@@ -44,6 +45,10 @@ if TYPE_CHECKING:
     from tenancy.rollout.plan import Step
 
 Plan: TypeAlias = list[tuple[Migration, bool]]
+
+# Called when a schema's last transaction is about to end, with how it is migrated and a
+# function that sends one more statement in it.
+LastWord: TypeAlias = Callable[[How, Callable[[str], None]], None]
 
 # PostgreSQL, appendix A: the lock was not got in time; who was a deadlock's victim may try
 # again as well.
@@ -153,7 +158,7 @@ class Executor:
         target: ActiveTenant,
         *,
         lock_timeout: timedelta,
-        in_same_transaction: Callable[[], None],
+        last_word: LastWord,
     ) -> None:
         """
         Take those of the steps that the schema of `target` has not taken yet.
@@ -167,14 +172,14 @@ class Executor:
             try:
                 schema_pre_migration.send(migrate, schema_name=target.schema)
                 work = self.work(connection)
-                taking.take(work, in_same_transaction)
+                taking.take(work, last_word)
             except TenancyError:
                 raise
             except Exception as error:  # noqa: BLE001  # a migration's Python raises what it likes
                 raise refusal(target.schema, error, at=taking.at) from None
             finally:
                 process_cache.forget(target)
-                connection.close_if_unusable_or_obsolete()
+                connection.close_between_tenants()
 
     def work(self, connection: Any) -> Work:
         """
@@ -230,7 +235,7 @@ class _Taking:
         self._schema = schema
         self._patience = in_milliseconds(lock_timeout)
 
-    def take(self, work: Work, in_same_transaction: Callable[[], None]) -> None:
+    def take(self, work: Work, last_word: LastWord) -> None:
         recorder = MigrationRecorder(self._connection)
         recorded = set(recorder.applied_migrations())
         remaining = [stage for stage in work.stages if not _is_taken(stage, recorded)]
@@ -243,7 +248,7 @@ class _Taking:
             _record_replacing(recorder, work.history)
             send(emit_post_migrate_signal, self._connection, work.after, work.plan)
             schema_migrated.send(migrate, schema_name=self._schema)
-            in_same_transaction()
+            last_word(How.EXECUTOR, self._send)
 
     @contextmanager
     def _taking(self, stage: Stage | None) -> Iterator[Stage | None]:
@@ -290,8 +295,11 @@ class _Taking:
         schemas.drop_invalid_index(self._connection, self._schema, name)
 
     def _execute(self, statement: str) -> None:
+        self._send(statement.format(patience=self._patience))
+
+    def _send(self, statement: str) -> None:
         with self._connection.cursor() as cursor:
-            cursor.execute(statement.format(patience=self._patience))
+            cursor.execute(statement)
 
 
 def refusal(schema: str, error: Exception, *, at: Stage | None = None) -> TenancyError:

@@ -16,6 +16,7 @@ import psycopg
 from django.conf import settings as django_settings
 from django.db import connections, transaction
 from django.utils import timezone
+from psycopg import sql
 
 from tenancy import audit, context, router
 from tenancy.conf import settings
@@ -27,12 +28,14 @@ from tenancy.rollout import executor, plan
 APP = MigrationRun._meta.app_label
 
 # Once for each schema: by the ORM it takes as long as a migration that adds a column.
-WRITE_DONE = """
+DONE = """
     UPDATE public.tenancy_migrationrunentry
-       SET state = 'done', how = %(how)s, milliseconds = %(milliseconds)s,
-           attempts = %(attempts)s, error = '', finished_at = %(now)s
-     WHERE run_id = %(run)s AND schema_name = %(schema)s
+       SET state = 'done', how = {how}, attempts = {attempts}, error = '',
+           finished_at = clock_timestamp(), milliseconds = {milliseconds}
+     WHERE run_id = {run} AND schema_name = {schema}
 """
+# For `milliseconds`: since the transaction began in which this is sent.
+OF_TRANSACTION = sql.SQL("round(1000 * extract(epoch FROM clock_timestamp() - now()))")
 
 
 def is_kept() -> bool:
@@ -130,25 +133,33 @@ def expect(run: MigrationRun, wave: int, schemas: Mapping[str, Sequence[plan.Ste
     )
 
 
-def write_done(
-    run: MigrationRun, schema: str, *, how: str, milliseconds: int | None, attempts: int
-) -> None:
-    """Write that `schema` is migrated; in the transaction that does it."""
-    values: dict[str, Any] = {
-        **{"how": how, "milliseconds": milliseconds, "attempts": attempts},
-        **{"run": run.pk, "schema": schema, "now": timezone.now()},
+def done_sql(
+    run: MigrationRun,
+    schema: str,
+    *,
+    how: str,
+    attempts: int,
+    milliseconds: sql.Composable | int | None,
+) -> str:
+    """Return what writes that `schema` is migrated, for the transaction that does it."""
+    values = {
+        **{"how": how, "attempts": attempts, "milliseconds": milliseconds},
+        **{"run": run.pk, "schema": schema},
     }
+    parts = {
+        name: value if isinstance(value, sql.Composable) else sql.Literal(value)
+        for name, value in values.items()
+    }
+    return sql.SQL(DONE).format(**parts).as_string(None)
+
+
+def write_done(run: MigrationRun, schema: str, **values: Any) -> None:
+    """Write what `done_sql` says, where no transaction migrated the schema that could."""
     with (
         context.override(context.PLATFORM, in_transaction=True),
         connections[settings.DDL_DATABASE].cursor() as cursor,
     ):
-        cursor.execute(WRITE_DONE, values)
-
-
-def write_how(run: MigrationRun, schema: str, how: str) -> None:
-    """Write how `schema` was migrated, where that was not as foreseen."""
-    with context.override(context.PLATFORM, in_transaction=True):
-        _entries().filter(run=run, schema_name=schema).update(how=how)
+        cursor.execute(done_sql(run, schema, **values))
 
 
 def write_failed(run: MigrationRun, schema: str, *, error: str, attempts: int) -> None:

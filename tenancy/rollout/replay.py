@@ -7,7 +7,7 @@ is sent to each that does look so. Who looks different is migrated by Django's o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from time import monotonic
@@ -21,7 +21,7 @@ from tenancy import catalogue, context, process_cache, schemas
 from tenancy.context import ActiveTenant
 from tenancy.errors import TenancyError, UnableToMigrate
 from tenancy.ledger import How
-from tenancy.rollout.executor import Executor, in_milliseconds, refusal
+from tenancy.rollout.executor import Executor, LastWord, in_milliseconds, refusal
 from tenancy.rollout.recording import NotReplayable, Recording, record
 
 if TYPE_CHECKING:
@@ -88,12 +88,12 @@ class Prepared:
         target: ActiveTenant,
         *,
         lock_timeout: timedelta = LOCK_TIMEOUT,
-        in_same_transaction: Callable[[], None] = lambda: None,
+        last_word: LastWord = lambda how, send: None,
     ) -> Outcome:
         """
         Migrate the schema of `target`, one of the group's.
 
-        `in_same_transaction` is called before the last commit, while `target` is active.
+        What `last_word` sends is committed with the migration: in a replay it travels with it.
         Raise UnableToMigrate: of a replay nothing remains then, of Django's operations those
         migrations that were finished before. UnableToLock when a lock was not got in
         `lock_timeout`: call again later, and it goes on where it was.
@@ -104,13 +104,13 @@ class Prepared:
         how = How.EXECUTOR
         if self._recording is not None and target.schema in self._scripts:
             how = How.REPLAY
-            self._replay(connection, target, self._recording, lock_timeout, in_same_transaction)
+            self._replay(connection, target, self._recording, lock_timeout, last_word)
         else:
             self._executor.migrate(
                 connection,
                 target,
                 lock_timeout=lock_timeout,
-                in_same_transaction=in_same_transaction,
+                last_word=last_word,
             )
         return Outcome(how, round((monotonic() - began) * 1000))
 
@@ -140,7 +140,7 @@ class Prepared:
         target: ActiveTenant,
         recording: Recording,
         lock_timeout: timedelta,
-        in_same_transaction: Callable[[], None],
+        last_word: LastWord,
     ) -> None:
         script = _begin(target, self.group, lock_timeout)
         script += self._scripts[target.schema]
@@ -148,16 +148,31 @@ class Prepared:
             try:
                 schema_pre_migration.send(Prepared, schema_name=target.schema)
                 with transaction.atomic(using=connection.alias):
-                    with connection.cursor() as cursor:
-                        cursor.execute(script)
-                    if recording.has_first_data:
-                        schema_migrated.send(Prepared, schema_name=target.schema)
-                    in_same_transaction()
+                    _send(connection, target, script, recording, last_word)
             except DatabaseError as error:
                 raise _refusal(target, error) from None
             finally:
                 process_cache.forget(target)
-                connection.close_if_unusable_or_obsolete()
+                connection.close_between_tenants()
+
+
+def _send(
+    connection: Any, target: ActiveTenant, script: str, recording: Recording, last_word: LastWord
+) -> None:
+    """Send `script`, in one message with the last word unless first data comes in between."""
+    waiting = [script]
+    with connection.cursor() as cursor:
+
+        def send(*statements: str) -> None:
+            cursor.execute(";\n".join([*waiting, *statements]))
+            waiting.clear()
+
+        if recording.has_first_data:
+            send()
+            schema_migrated.send(Prepared, schema_name=target.schema)
+        last_word(How.REPLAY, send)
+        if waiting:
+            send()
 
 
 def prepare(connection: Any, group: Group) -> Prepared:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import random
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import timedelta
@@ -26,7 +26,7 @@ from tenancy.errors import RunInProgress, UnableToLock
 from tenancy.ledger import How, MigrationRun, RunState
 from tenancy.names import PUBLIC_SCHEMA
 from tenancy.rollout import executor, journal, lock, order, replay, upkeep, waves
-from tenancy.rollout.crew import Crew
+from tenancy.rollout.crew import GLANCE, Crew
 from tenancy.rollout.order import Order
 from tenancy.rollout.plan import Group
 
@@ -36,7 +36,7 @@ steps.declare(
     "run written",
     "public migrated",
     "schemas written",
-    "schema migrated",
+    "schema in hand",
     "schema written",
     "schema committed",
     "run finished",
@@ -166,6 +166,7 @@ class _Run:
         self.seen: set[str] = set()
         self.sizes: list[int] = []
         self.telling = Lock()
+        self.looked_at = 0.0
 
     # The story
 
@@ -347,10 +348,17 @@ class _Run:
         if most is not None and len(summary.failures) >= most:
             summary.why = f"{most} failures were to stop it"
             return True
-        if not self.lock.is_usable():
+        if not self._has_lock():
             summary.why = "the lock was lost with its connection"
             return True
         return False
+
+    def _has_lock(self) -> bool:
+        """Tell whether the lock was still held a moment ago: asking costs a round trip."""
+        if time.monotonic() - self.looked_at < GLANCE:
+            return True
+        self.looked_at = time.monotonic()
+        return bool(self.lock.is_usable())
 
     def _prepare(self, tasks: Sequence[_Task]) -> None:
         """Make ready what is the same for all schemas of a group; done once, by one thread."""
@@ -399,30 +407,32 @@ class _Run:
         return None
 
     def _migrate_one(self, task: _Task, began: float) -> str:
-        def write_done() -> None:
-            steps.reached("migrate: schema migrated")
+        schema, attempts = task.target.schema, task.attempts
+
+        def write_done(how: How, send: Callable[[str], None]) -> None:
+            steps.reached("migrate: schema in hand")
             if self.run is not None:
-                journal.write_done(
-                    self.run,
-                    task.target.schema,
-                    how=task.group.how,
-                    milliseconds=_since(began),
-                    attempts=task.attempts,
+                # Of a replay this is sent before anybody knows how long it took.
+                took = journal.OF_TRANSACTION if how == How.REPLAY else _since(began)
+                send(
+                    journal.done_sql(
+                        self.run, schema, how=how, attempts=attempts, milliseconds=took
+                    )
                 )
             steps.reached("migrate: schema written")
 
         if task.group.how == How.MIGRATE:
             self._migrate_by_command(task)
-            write_done()
+            if self.run is not None:
+                said = {"how": How.MIGRATE, "attempts": attempts, "milliseconds": _since(began)}
+                journal.write_done(self.run, schema, **said)
             return How.MIGRATE
         outcome = self.prepared[id(task.group)].migrate(
             connections[settings.DDL_DATABASE],
             task.target,
             lock_timeout=self.order.lock_timeout * MILLISECOND,
-            in_same_transaction=write_done,
+            last_word=write_done,
         )
-        if outcome.how != task.group.how and self.run is not None:
-            journal.write_how(self.run, task.target.schema, outcome.how)
         return str(outcome.how)
 
     def _migrate_by_command(self, task: _Task) -> None:

@@ -578,7 +578,7 @@ operations = [
 class TestTwoRuns:
     def test_the_second_says_who_runs(self, added: Callable[..., None]) -> None:
         added()
-        first = Child("migrate_schemas", pause_at="migrate: schema migrated", verbosity=0)
+        first = Child("migrate_schemas", pause_at="migrate: schema in hand", verbosity=0)
         first.wait_until_paused()
 
         with pytest.raises(CommandError, match=f"pid {first.pid} is migrating") as raised:
@@ -625,9 +625,7 @@ class TestInterrupted:
         self, added: Callable[..., None], number: signal.Signals
     ) -> None:
         added()
-        child = Child(
-            "migrate_schemas", "--tenant", "--jobs=2", pause_at="migrate: schema migrated"
-        )
+        child = Child("migrate_schemas", "--tenant", "--jobs=2", pause_at="migrate: schema in hand")
         child.wait_until_paused()
 
         child.interrupt(number)
@@ -648,9 +646,7 @@ class TestInterrupted:
 
     def test_the_second_signal_ends_at_once(self, added: Callable[..., None]) -> None:
         added()
-        child = Child(
-            "migrate_schemas", "--tenant", "--jobs=2", pause_at="migrate: schema migrated"
-        )
+        child = Child("migrate_schemas", "--tenant", "--jobs=2", pause_at="migrate: schema in hand")
         child.wait_until_paused()
 
         child.interrupt(signal.SIGTERM)

@@ -238,7 +238,7 @@ def migrate_by_executor(targets: list[ActiveTenant], goal: Any = None) -> None:
                 DDL,
                 target,
                 lock_timeout=replay.LOCK_TIMEOUT,
-                in_same_transaction=lambda: None,
+                last_word=lambda how, send: None,
             )
 
 
@@ -453,11 +453,11 @@ class TestReplay:
         (group,) = groups(DDL, clinics)
         prepared = replay.prepare(DDL, group)
 
-        def refuse() -> None:
+        def refuse(how: How, send: Any) -> None:
             raise RuntimeError("the ledger is gone")
 
         with pytest.raises(RuntimeError):
-            prepared.migrate(DDL, clinics[0], in_same_transaction=refuse)
+            prepared.migrate(DDL, clinics[0], last_word=refuse)
 
         assert groups(DDL, clinics) == [group]
 
