@@ -27,6 +27,7 @@ from tenancy import maintenance, progress, provisioning
 from tenancy.conf import settings
 from tenancy.errors import NameTaken, UnableToProvision
 from tenancy.models import STATES_TO_COME, Domain, Organization, State, validate_host
+from tenancy.read_only import ReadOnlyAdmin
 from tenancy.tasks import owners
 
 
@@ -247,18 +248,9 @@ def _is_to_come(organization: Any) -> bool:
     return organization.state in STATES_TO_COME
 
 
-class RejectedTaskAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only in stubs
+class RejectedTaskAdmin(ReadOnlyAdmin):
     """What was not done for a tenant, or was asked for by somebody who may not; to be read."""
 
     list_display = ("date", "task", "reason", "tenant", "count", "last_at")
     list_filter = ("reason", "date")
     search_fields = ("task", "tenant", "last_task_id")
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False

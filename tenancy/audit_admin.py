@@ -27,6 +27,7 @@ from django_tenants.utils import get_tenant_model
 
 from tenancy.audit import AuditEvent
 from tenancy.models import RetiredSlug, State
+from tenancy.read_only import ReadOnlyAdmin
 
 # Under the list stands at most this number; whoever looks for more narrows it by time.
 MOST_COUNTED = 10_000
@@ -163,7 +164,7 @@ class EndlessPaginator(Paginator):  # type: ignore[type-arg]  # generic only in 
         return int(seen.count())
 
 
-class AuditEventAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only in stubs
+class AuditEventAdmin(ReadOnlyAdmin):
     """To be read: nobody who logs in can change a record, and nothing here offers it."""
 
     list_display = ("time", "organization", "action", "actor", "outcome", "what")
@@ -210,15 +211,6 @@ class AuditEventAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic on
     @admin.display(description="changed")
     def changed_fields(self, event: AuditEvent) -> str:
         return _lines(event.changed or {}) or "-"
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
 
 def _name_organizations(events: Iterable[Any]) -> None:

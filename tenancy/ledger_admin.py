@@ -18,25 +18,13 @@ from django.utils.html import format_html, format_html_join
 from django.utils.text import Truncator
 
 from tenancy.ledger import EntryState, MigrationRun, MigrationRunEntry, RunState
+from tenancy.read_only import ReadOnlyAdmin
 from tenancy.rollout import lock, reports
 
 # Of all runs, in the filter of the list of schemas.
 MOST_RUNS = 10
 
 LINK = '<a href="{}" style="text-decoration: underline">'
-
-
-class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only in stubs
-    """What a program wrote is read here, and changed by nobody."""
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
 
 class MigrationRunAdmin(ReadOnlyAdmin):

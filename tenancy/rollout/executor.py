@@ -19,7 +19,7 @@ from django.apps import apps
 from django.contrib.postgres.operations import NotInTransactionMixin
 from django.core.management import call_command
 from django.core.management.sql import emit_post_migrate_signal, emit_pre_migrate_signal
-from django.db import DatabaseError, connections, transaction
+from django.db import DatabaseError, NotSupportedError, connections, transaction
 from django.db.migrations import Migration
 from django.db.migrations.operations.base import Operation
 from django.db.migrations.recorder import MigrationRecorder
@@ -326,6 +326,8 @@ def _why(error: Exception) -> str:
     cause = error.__cause__
     if isinstance(cause, psycopg.Error):
         return f"{say(cause)}."
+    if isinstance(error, NotSupportedError):
+        return str(error)  # Django's own words
     return f"{type(error).__name__} {_line_of(error)}."
 
 

@@ -69,9 +69,13 @@ class TestAdoptRoles:
         assert "reads its own" in adopted_shop.manage("adopt_roles", "--apply")
 
     def test_satisfies_the_checks_of_the_server(self, adopted_shop: Shop) -> None:
+        """
+        But for what PostgreSQL 15 itself leaves open.
+        """
         said = adopted_shop.manage("check", "--database=default", "--database=ddl")
 
-        assert "no issues" in said
+        assert set(re.findall(r"tenancy\.[EW]\d{3}", said)) <= {"tenancy.W068"}
+        assert re.search(r"(no|1) issue", said)
 
     def test_leaves_nothing_to_the_former_owner_alone(self, adopted_shop: Shop) -> None:
         owners = adopted_shop.query(

@@ -90,7 +90,7 @@ FOR_SOMEBODY = {
     "sqlmigrate",
     "squashmigrations",
 }
-REFUSED = {"clone_tenant", "create_missing_schemas", "rename_schema"}
+REFUSED = {"create_missing_schemas", "rename_schema"}
 
 Manage = Callable[..., tuple[object, str]]
 

@@ -9,6 +9,7 @@ from django.conf import settings
 from django.db import connections, models
 from django.db.models.signals import post_save
 from django.dispatch import receiver
+from django_tenants.signals import post_schema_sync
 
 from tenancy import context
 
@@ -68,3 +69,12 @@ def put_on_the_board(instance: Note, **kwargs: Any) -> None:
     text = instance.text if "board" in settings.PLANTED else "There is a note."
     with context.override(context.PLATFORM, in_transaction=True):
         Entry.put(text)
+
+
+@receiver(post_schema_sync)
+def make_view(tenant: Any, **kwargs: Any) -> None:
+    """The mistake: what one tenant gets reads what is another's."""
+    if "view" not in settings.PLANTED or tenant.schema_name != "tenant_oak":
+        return
+    with connections["ddl"].cursor() as cursor:
+        cursor.execute("CREATE VIEW all_notes AS SELECT text FROM tenant_elm.ward_note")
