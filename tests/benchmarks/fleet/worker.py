@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import django
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 
 from tests.benchmarks import children, names
 from tests.benchmarks.children import Answer
@@ -77,7 +77,12 @@ class Ours:
 
     def check(self) -> Answer:
         """Look for drift; there is none, and a check that found some would be refused here."""
-        seconds = _seconds(lambda: call_command("check_schemas", stdout=io.StringIO()))
+        said = io.StringIO()
+        try:
+            seconds = _seconds(lambda: call_command("check_schemas", stdout=said))
+        except CommandError:
+            sys.stderr.write(said.getvalue())
+            raise
         return {"seconds": seconds, "megabytes": _peak()}
 
     def _provision(self, slug: str) -> None:
