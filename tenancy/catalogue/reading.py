@@ -5,16 +5,17 @@ Which objects does each of many schemas have, and do two schemas have the same?
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from django.apps import apps
-from django.db import transaction
+from django.db import connections, transaction
 from psycopg import sql
 
-from tenancy import schemas
+from tenancy import context, schemas
 from tenancy.catalogue import queries
 
 if TYPE_CHECKING:
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 # Of one query: PostgreSQL's memory and its locks (four for each schema) stay small.
 CHUNK = 500
+# So many schemas are asked for on two connections: a process of the server works on one core,
+# and what it does here is all its own work.
+WORTH_TWO = 50
 
 
 @dataclass(frozen=True, order=True)
@@ -54,8 +58,34 @@ def fingerprints(
     Two are equal if and only if all their objects are, and their content types and
     permissions by natural key. With `tables` only these relations and what is part of them
     are compared; without `with_rows` all objects, and no rows. A few queries for every 500
-    schemas; what is uncommitted in the transaction that calls is seen.
+    schemas, for a fleet on two connections; in a transaction what it has not committed is
+    seen.
     """
+    # What a transaction has not committed, another connection does not see.
+    if len(names) < WORTH_TWO or connection.in_atomic_block:
+        return _fingerprints(connection, names, tables, with_rows)
+    half = len(names) // 2
+    with ThreadPoolExecutor(1) as other:
+        task = context.carry(_fingerprints_elsewhere)
+        rest = other.submit(task, connection.alias, names[half:], tables, with_rows)
+        found = _fingerprints(connection, names[:half], tables, with_rows)
+        return found | rest.result()
+
+
+def _fingerprints_elsewhere(alias: str, *arguments: Any) -> dict[str, str]:
+    connection = connections[alias]
+    try:
+        return _fingerprints(connection, *arguments)
+    finally:
+        connection.close()
+
+
+def _fingerprints(
+    connection: BaseDatabaseWrapper,
+    names: Sequence[str],
+    tables: Collection[str] | None,
+    with_rows: bool,
+) -> dict[str, str]:
     found: dict[str, str] = {}
     for chunk in _chunks(names):
         with reading(connection):

@@ -13,6 +13,7 @@ from django.db import connections, transaction
 from tenancy import catalogue, context, schemas
 from tenancy.context import PLATFORM, ActiveTenant, Target
 from tenancy.errors import UnableToCapture
+from tenancy.models import Organization
 from tests.tenancy.zoo import ZOO
 
 ELM, OAK = "tenant_elm", "tenant_oak"
@@ -149,3 +150,28 @@ class TestScript:
 
         assert ELM not in script
         assert "public" not in script
+
+
+class TestTwoConnections:
+    def test_find_what_one_does(
+        self, elm: Organization, oak: Organization, committed: None
+    ) -> None:
+        """Elm is in the first half of a large fleet, and Oak in the other."""
+        fleet = ["tenant_elm", *(f"tenant_nobody_{n}" for n in range(60)), "tenant_oak"]
+        with context.override(PLATFORM):
+            one = catalogue.fingerprints(connections["ddl"], ["tenant_elm", "tenant_oak"])
+
+            assert catalogue.fingerprints(connections["ddl"], fleet) == one
+
+    def test_are_not_taken_where_something_is_not_committed(
+        self, elm: Organization, committed: None
+    ) -> None:
+        fleet = [*(f"tenant_nobody_{n}" for n in range(60)), "tenant_elm"]
+        with context.override(PLATFORM), transaction.atomic(using="ddl"):
+            before = catalogue.fingerprints(connections["ddl"], fleet)
+            with connections["ddl"].cursor() as cursor:
+                cursor.execute("CREATE TABLE tenant_elm.of_this_transaction ()")
+            after = catalogue.fingerprints(connections["ddl"], fleet)
+            transaction.set_rollback(True, using="ddl")
+
+        assert before != after
