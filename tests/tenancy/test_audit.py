@@ -288,7 +288,7 @@ class TestUpkeep:
         upkeep.look_after_public()
 
         with context.override(elm.as_active()), transaction.atomic():
-            audit.record("test.done", organization=elm)
+            audit.record("test.done_after_upkeep", organization=elm)
             transaction.set_rollback(True)
 
     def test_changes_nothing_where_all_is_well(self, elm: Organization, committed: None):

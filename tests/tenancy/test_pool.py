@@ -146,7 +146,7 @@ class TestClaim:
         birch = scratch("birch")
 
         with context.override(birch.as_active()):
-            audit.record("test.done")
+            audit.record("test.claimed")
 
     def test_waits_for_no_other_sign_up(self, fill: Any) -> None:
         fill(2)
