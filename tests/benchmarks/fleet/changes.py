@@ -38,6 +38,13 @@ REMOVE_PERMISSIONS = """
      WHERE type.id = content_type_id AND app_label = 'wards' AND model = 'bed';
     DELETE FROM django_content_type WHERE app_label = 'wards' AND model = 'bed'
 """
+# Stock django-tenants gives every schema those of its own tenants' models, too.
+REMOVE_STOCKS_OWN = """
+    DELETE FROM auth_permission
+     USING django_content_type AS type
+     WHERE type.id = content_type_id AND app_label = 'clinics';
+    DELETE FROM django_content_type WHERE app_label = 'clinics'
+"""
 
 
 @dataclass(frozen=True)

@@ -64,7 +64,8 @@ def migration(schema: str, change: Change, statements: Sequence[str]) -> bytes:
 
 def undoing(schema: str, change: Change) -> bytes:
     unrecord = sql.SQL(changes.UNRECORD).format(migration=sql.Literal(changes.MIGRATION))
-    return _in_schema(schema, sql.SQL("; ").join([_verbatim(change.undo), unrecord]))
+    stocks_own = _verbatim(changes.REMOVE_STOCKS_OWN)
+    return _in_schema(schema, sql.SQL("; ").join([_verbatim(change.undo), stocks_own, unrecord]))
 
 
 def proof(schema: str, change: Change) -> bytes:
