@@ -49,7 +49,9 @@ _contributors: list[Contributor] = []
 
 def add_contributor(contributor: Contributor) -> None:
     """Ask `contributor` for sections whenever a patient page is made; for `AppConfig.ready`."""
-    _contributors.append(contributor)
+    # Django calls ready() again when its applications are set anew.
+    if contributor not in _contributors:
+        _contributors.append(contributor)
 
 
 def collect(patient: Patient, *, viewer: User, at: datetime) -> Contribution:
