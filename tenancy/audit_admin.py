@@ -16,6 +16,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.contrib.admin.views.main import ERROR_FLAG
+from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
 from django.db import connection
 from django.db.models import Model, Q, QuerySet
@@ -247,7 +248,7 @@ def _is_id(text: str) -> bool:
     """Tell whether a key of TENANT_MODEL may look like this: of the platform's none does."""
     try:
         get_tenant_model()._meta.pk.to_python(text)
-    except Exception:  # noqa: BLE001
+    except (ValidationError, ValueError, TypeError):
         return False
     return True
 

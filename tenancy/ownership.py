@@ -137,7 +137,9 @@ def _owner_to_be(model: type[Model] | None) -> Target | None:
 
 
 def install() -> None:
-    """Let Django's instances and querysets remember their owner, in this process."""
+    """Let Django's instances and querysets remember their owner in this process, once."""
+    if is_installed():
+        return
     query: Any
     for query in (Query, RawQuery):
         query.owner = None
