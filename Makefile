@@ -13,7 +13,7 @@ ANY_PYTHON = $(firstword $(foreach name,python3 python3.12 python3.11 python3.13
 
 .PHONY: help
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: .venv/installed ## Start ClinicX with its servers; Ctrl-C stops them (PORT=8000)
@@ -46,6 +46,10 @@ shell: .venv/installed ## Open psql, with CLINIC=elm as that clinic
 .PHONY: migrate
 migrate: .venv/installed ## Bring every schema up to date
 	@$(LOCAL) manage migrate_schemas $(ARGS)
+
+.PHONY: migrate-results
+migrate-results: .venv/installed ## Bring every clinic's schema up to date, and leave public as it is
+	@$(LOCAL) manage migrate_schemas --tenant $(ARGS)
 
 .PHONY: seed
 seed: .venv/installed ## Make the demo clinics, and what is missing in them

@@ -149,3 +149,10 @@ class TestMakefile:
         told = set(re.findall(r"^([a-z-]+):.*## ", makefile, re.MULTILINE))
 
         assert {target for line in phony for target in line.split()} == told
+
+
+class TestChangelog:
+    def test_holds_no_conflict_of_a_merge(self) -> None:
+        text = (ROOT / "CHANGELOG.md").read_text()
+
+        assert re.findall(r"^(?:<{7}|={7}|>{7}).*$", text, re.MULTILINE) == []
