@@ -52,4 +52,6 @@ WORKDIR /srv/clinicx
 USER 10001:10001
 
 EXPOSE 8080
-CMD ["gunicorn", "--config=python:clinicx.gunicorn", "clinicx.wsgi:application"]
+# web, worker, owner-worker, beat, migrate, check-migrated: clinicx/__main__.py has them.
+ENTRYPOINT ["python", "-m", "clinicx"]
+CMD ["web"]
