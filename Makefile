@@ -71,6 +71,10 @@ leaks: .venv/installed ## Try to get from one clinic to another, every way there
 bench: .venv/installed ## Measure tenancy beside plain Django and django-tenants (ONLY=switch, requests, memory or fleet)
 	@$(PYTHON) -m tests.benchmarks $(ONLY) $(if $(ROUNDS),--rounds=$(ROUNDS)) $(ARGS)
 
+.PHONY: load-test
+load-test: .venv/installed ## Let people work at many clinics, beside a 'make up' (USERS=20 DURATION=30 CLINICS=20)
+	@$(PYTHON) -m tests.load $(if $(USERS),--users=$(USERS)) $(if $(DURATION),--seconds=$(DURATION)) $(if $(CLINICS),--clinics=$(CLINICS)) $(ARGS)
+
 .PHONY: check
 check: lint types test leaks ## Everything CI runs
 
