@@ -22,7 +22,7 @@ from django_redis.client.default import DefaultClient, _main_exceptions, glob_es
 from django_redis.exceptions import ConnectionInterrupted
 from django_redis.util import CacheKey
 
-from tenancy import context
+from tenancy import breaker, context
 from tenancy.conf import settings
 from tenancy.context import PLATFORM
 from tenancy.errors import CrossTenantAccess
@@ -74,7 +74,8 @@ class RedisCache(django_redis_cache.RedisCache):  # type: ignore[misc]  # no typ
     `clear()` empties the active tenant's cache and no other. `keys()` and its like return
     what the keys were called when they were set. A key or an iterator that was made for
     one tenant raises CrossTenantAccess or goes on with that tenant's. Each value carries a
-    seal of its owner, so that one that arrives under another's key is refused.
+    seal of its owner, so that one that arrives under another's key is refused. Redis that
+    does not answer is asked nothing for a while (tenancy.breaker).
 
     `client.get_client()` and `get_redis_connection()` are Redis itself: ask
     `cache.make_key(name)` for each key that they are given.
@@ -119,6 +120,8 @@ class _OwningClient(DefaultClient):  # type: ignore[misc]  # no types there
 
     def __init__(self, server: str, params: dict[str, Any], backend: RedisCache) -> None:
         super().__init__(server, params, backend)
+        factory: Any = self.connection_factory
+        factory.pool_cls = breaker.breaking(factory.pool_cls)
         self.reverse_key: Callable[[str], str] = self._reverse_key
 
     def make_key(self, *args: Any, **kwargs: Any) -> CacheKey:

@@ -105,9 +105,8 @@ def take(budgets: Mapping[str, str]) -> None:
     try:
         redis: Any = cast("Any", cache).client.get_client(write=True)
         wait = redis.register_script(TAKE)(keys=keys, args=arguments)
-    except RedisError as error:
-        logger.warning("Nothing is limited, as Redis is away: %s", type(error).__name__)
-        return
+    except RedisError:
+        return  # tenancy.breaker has said so, once
     if wait:
         retry_after = math.ceil(wait / 1_000_000)
         raise RateLimited(

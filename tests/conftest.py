@@ -9,6 +9,7 @@ pytest_plugins = [
     "tests.fixtures.clinics",
     "tests.fixtures.pgbouncer",
     "tests.fixtures.redis_keys",  # before live, which imports it
+    "tests.fixtures.own_redis",
     "tests.fixtures.live",
     "tests.fixtures.workers",
     "tests.fixtures.leaks",

@@ -51,7 +51,6 @@ TENANT_SYNC_ROUTER = "tenancy.router.TenancyRouter"
 DATABASE_ROUTERS = [TENANT_SYNC_ROUTER]
 TENANCY_CACHE_PREFIX = "clinicx"
 TENANCY_REFUSAL_VIEW = "clinicx.errors.refuse"
-DJANGO_REDIS_LOG_IGNORED_EXCEPTIONS = True
 # People at their screens need a few in a second; the rest is for programs that went mad. Who
 # has not signed in shares an address with their colleagues.
 TENANCY_RATES = {"tenant": "6000/minute", "client": "1200/minute", "sign-in": "60/minute"}

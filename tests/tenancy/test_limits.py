@@ -167,9 +167,8 @@ class TestTake:
         with context.override(elms), caplog.at_level(logging.WARNING):
             assert count_taken({"tenant": ""}, attempts=12) == 12
 
-        assert {record.message for record in caplog.records} == {
-            "Nothing is limited, as Redis is away: ConnectionError"
-        }
+        # Once, and not once for each request.
+        assert sum("Redis is away" in record.message for record in caplog.records) <= 1
 
 
 class TestDecorator:
