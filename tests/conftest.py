@@ -11,6 +11,7 @@ pytest_plugins = [
     "tests.fixtures.redis_keys",  # before live, which imports it
     "tests.fixtures.own_redis",
     "tests.fixtures.live",
+    "tests.fixtures.health",
     "tests.fixtures.workers",
     "tests.fixtures.leaks",
     "tests.fixtures.migrations",

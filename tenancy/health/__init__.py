@@ -1,0 +1,9 @@
+"""
+Is this process fit to answer requests?
+
+    facts        what is known, as values, and what follows from it
+    asking       asks no more than once a second, and lets nobody wait
+    questions    what PostgreSQL and Redis are asked
+    monitor      this process's own answers
+    middleware   /health/live and /health/ready
+"""
