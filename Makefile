@@ -68,7 +68,7 @@ leaks: .venv/installed ## Try to get from one clinic to another, every way there
 	@$(PYTHON) -m pytest --leak-kit -q -n 2 --dist loadscope $(ARGS)
 
 .PHONY: bench
-bench: .venv/installed ## Measure tenancy beside plain Django and django-tenants (ONLY=switch, requests, memory or fleet)
+bench: .venv/installed ## Measure tenancy beside plain Django and django-tenants (ONLY=switch, requests, memory, crash or fleet)
 	@$(PYTHON) -m tests.benchmarks $(ONLY) $(if $(ROUNDS),--rounds=$(ROUNDS)) $(ARGS)
 
 .PHONY: load-test

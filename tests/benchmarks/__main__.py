@@ -19,7 +19,17 @@ import pytest
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from tests.benchmarks import memory, picture, requests, samples, screen, spinner, stage, switch
+from tests.benchmarks import (
+    crash,
+    memory,
+    picture,
+    requests,
+    samples,
+    screen,
+    spinner,
+    stage,
+    switch,
+)
 from tests.benchmarks.children import ROOT
 from tests.benchmarks.errors import UnableToMeasure
 from tests.benchmarks.fleet import measure as fleet_measure
@@ -27,7 +37,7 @@ from tests.benchmarks.fleet import stage as fleet_stage
 from tests.benchmarks.fleet.measure import Extent
 from tests.benchmarks.samples import Samples
 
-BENCHMARKS = ("switch", "requests", "memory")
+BENCHMARKS = ("switch", "requests", "memory", "crash")
 SIZES = (2, 100, 500)
 ROUNDS = {"switch": 60, "requests": 5}
 
@@ -42,6 +52,9 @@ FLEET_SIZES = {
 }
 LARGE = 2_000
 FLEET_ROUNDS = 3
+
+CRASH_SIZES = (100, 500)
+CRASH_ROUNDS = 3
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -65,7 +78,7 @@ def main(arguments: Sequence[str]) -> int:
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("only", nargs="?", choices=(*BENCHMARKS, "fleet", *FLEET_SIZES), help="one")
-    rounds = ROUNDS | {"fleet": FLEET_ROUNDS}
+    rounds = ROUNDS | {"crash": CRASH_ROUNDS, "fleet": FLEET_ROUNDS}
     parser.add_argument("--rounds", type=int, help=f"instead of {rounds}")
     parser.add_argument("--sizes", type=int, nargs="+", help="numbers of tenants")
     parser.add_argument("--seconds", type=int, default=3, help="of requests in a round")
@@ -111,8 +124,16 @@ def _run(options: argparse.Namespace, errors: Console) -> None:
                 measured = memory.measure(size, progress=partial(progress.advance, task))
                 _tell(options, "memory", measured)
                 picture.save(options.folder / "memory.svg", measured, size)
+        if "crash" in chosen:
+            _tell(options, "crash", _measure_crash(options, progress))
         if of_fleet := [benchmark for benchmark in chosen if benchmark in FLEET_SIZES]:
             _run_fleet(of_fleet, options, progress)
+
+
+def _measure_crash(options: argparse.Namespace, progress: Progress) -> list[Samples]:
+    sizes, rounds = sorted(options.sizes or CRASH_SIZES), options.rounds or CRASH_ROUNDS
+    task = progress.add_task("crash", total=crash.count_steps(sizes, rounds))
+    return crash.measure(sizes, rounds=rounds, progress=partial(progress.advance, task))
 
 
 def _list_chosen(only: str | None) -> list[str]:

@@ -32,6 +32,8 @@ MOST_AT_FLEET = {
     "total_migrate_noop": 0.5,
     "total_check_schemas": 5,
 }
+# After a crash, with as many schemas.
+MOST_SECONDS_AFTER_CRASH = 10
 # Of the process that works on the fleet, whatever its size.
 MOST_MEGABYTES_OF_RUNNER = 300
 
@@ -76,6 +78,9 @@ def _judge_alone(samples: Samples) -> Iterator[Verdict]:
         yield Verdict(samples, PLAIN.title, to_plain, 1.0)
     if samples.metric == "most_tenants" and (megabytes := samples.value(OURS.key)) is not None:
         yield Verdict(samples, f"{MOST_MEGABYTES} MB", megabytes / MOST_MEGABYTES, 1.0)
+    if kind == "crash" and (seconds := samples.value(OURS.key)) is not None:
+        most = MOST_SECONDS_AFTER_CRASH
+        yield Verdict(samples, f"{most} s", seconds / most, 1.0)
     if kind == "rps" and to_plain is not None and to_stock is not None:
         yield Verdict(samples, PLAIN.title, to_plain, LEAST_OF_PLAIN, is_least=True)
         yield Verdict(samples, STOCK.title, to_stock, LEAST_OF_STOCK[last], is_least=True)

@@ -15,7 +15,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.benchmarks import memory, requests, switch, targets
+from clinicx.local import state
+from tests.benchmarks import crash, memory, requests, switch, targets
 from tests.benchmarks.__main__ import FLEET_SIZES
 from tests.benchmarks.children import ROOT
 from tests.benchmarks.errors import UnableToMeasure
@@ -199,6 +200,20 @@ class TestFleet:
         assert_loads_nothing((ROOT / "docs" / "images" / "fleet.svg").read_text())
 
 
+class TestCrash:
+    @pytest.mark.slow
+    def test_is_over_soon_and_leaves_no_server(self, measure: Callable[..., Rows]) -> None:
+        """
+        The server has taken a row again; with PostgreSQL's own setting it opens each file first.
+        """
+        (row,) = measure("crash", "--sizes=30")
+
+        assert row["metric"] == "crash_restart"
+        assert row["ours"] <= targets.MOST_SECONDS_AFTER_CRASH
+        assert row["ours"] < row["plain_django"]
+        assert not state.folder_of(crash.STACK).exists()
+
+
 class TestTargets:
     @pytest.mark.parametrize(
         ("metric", "ours", "limit", "missed"),
@@ -214,6 +229,8 @@ class TestTargets:
             ("total_migrate_create_model", 3.1, 2, 1),
             ("total_migrate_data", 1000, 1, None),
             ("total_check_schemas", 5.1, None, 1),
+            ("crash_restart", 10, None, 0),
+            ("crash_restart", 10.1, None, 1),
             ("peak_migrate_data", 300, None, 0),
             ("peak_migrate_data", 301, None, 1),
         ],
