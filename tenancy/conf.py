@@ -33,6 +33,8 @@ class Settings:
     CACHE_PREFIX: str = "tenancy"
     RATES: Mapping[str, str | None] = {}
     TENANT_RATES: Mapping[str, Mapping[str, str | None]] = {}
+    IN_FLIGHT: Mapping[str, int | None] = {}
+    TENANT_IN_FLIGHT: Mapping[str, Mapping[str, int | None]] = {}
     READABLE_TABLES: tuple[str, ...] = ()
     PROCESS_CACHE_TENANTS: int = 500
     COMPAT: Collection[str] = ()

@@ -13,6 +13,7 @@ Errors raised across module boundaries.
     |__TenantMismatch
     |__InvalidToken
     |__RateLimited
+    |__TooManyInFlight
     |__UnableToLock
     |__InvalidName
     |__NameTaken
@@ -80,6 +81,14 @@ class InvalidToken(TenancyError):
 
 class RateLimited(TenancyError):
     """The tenant, or somebody of it, asks for more than its rate; nothing was counted."""
+
+    def __init__(self, message: str, *, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class TooManyInFlight(TenancyError):
+    """As many of the tenant's requests are being answered as may be at once; nothing was done."""
 
     def __init__(self, message: str, *, retry_after: int) -> None:
         super().__init__(message)

@@ -10,7 +10,6 @@ the same ones and nobody from another's.
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -25,11 +24,10 @@ from django.http import HttpRequest, HttpResponseBase
 from django.utils.module_loading import import_string
 from redis.exceptions import RedisError
 
-from tenancy import context
+from tenancy import context, in_flight
 from tenancy.conf import settings
-from tenancy.errors import RateLimited
-
-logger = logging.getLogger(__name__)
+from tenancy.errors import RateLimited, TooManyInFlight
+from tenancy.in_flight import Slot
 
 TENANT = "tenant"
 CLIENT = "client"
@@ -44,21 +42,38 @@ UNITS = {
 # The generic cell rate algorithm: a bucket is one number, the microsecond at which it will
 # be full again. The clock is Redis's, as those of the processes differ. From each bucket is
 # taken or from none: whoever has used up their own must not go on to use up the tenant's.
+#
+# The requests in flight are a sorted set, each by when its lease ends. It is the last key,
+# where there is one more than there are buckets. Full, it says -1, and nothing is taken.
 TAKE = """
     local time = redis.call('TIME')
     local now = time[1] * 1000000 + time[2]
+    local buckets = tonumber(ARGV[1])
+    local leases = KEYS[buckets + 1]
+    local member, most, lease = ARGV[2 * buckets + 2], ARGV[2 * buckets + 3], ARGV[2 * buckets + 4]
+    if leases then
+        redis.call('ZREMRANGEBYSCORE', leases, '-inf', string.format('%.0f', now))
+        if redis.call('ZCARD', leases) >= tonumber(most) then
+            return -1
+        end
+    end
     local wait, full_at = 0, {}
-    for i, key in ipairs(KEYS) do
-        local cost, period = tonumber(ARGV[2 * i - 1]), tonumber(ARGV[2 * i])
+    for i = 1, buckets do
+        local key = KEYS[i]
+        local cost, period = tonumber(ARGV[2 * i]), tonumber(ARGV[2 * i + 1])
         full_at[i] = math.max(tonumber(redis.call('GET', key) or now), now) + cost
         wait = math.max(wait, full_at[i] - period - now)
     end
     if wait > 0 then
         return math.ceil(wait)
     end
-    for i, key in ipairs(KEYS) do
+    for i = 1, buckets do
         local milliseconds = math.ceil((full_at[i] - now) / 1000)
-        redis.call('SET', key, string.format('%.0f', full_at[i]), 'PX', milliseconds)
+        redis.call('SET', KEYS[i], string.format('%.0f', full_at[i]), 'PX', milliseconds)
+    end
+    if leases then
+        redis.call('ZADD', leases, string.format('%.0f', now + lease * 1000), member)
+        redis.call('PEXPIRE', leases, lease)
     end
     return 0
 """
@@ -84,18 +99,20 @@ class Rate:
         return cls(int(limit), UNITS[unit])
 
 
-def take(budgets: Mapping[str, str]) -> None:
+def take(budgets: Mapping[str, str], *, slot: Slot | None = None) -> None:
     """
     Take one request from each of the active tenant's budgets, or from none.
 
     They are rates of TENANCY_RATES by name, each with whose it is within the tenant, or ""
-    for all of it. Raise RateLimited if one is used up. Without Redis nothing is limited,
-    and the log says so. It is one round trip.
+    for all of it. With `slot` the request takes a place among those in flight, too. Raise
+    RateLimited if a budget is used up, TooManyInFlight if there is no place. Without Redis
+    nothing is limited, and tenancy.breaker says so. It is one round trip.
     """
     rates = {name: _rate(name) for name in budgets}
     limited = {name: rate for name, rate in rates.items() if rate}
-    keys = [cache.make_key(f"limit:{name}:{budgets[name]}") for name in limited]
-    if not limited:
+    buckets = [cache.make_key(f"limit:{name}:{budgets[name]}") for name in limited]
+    leases, lease, member = in_flight.lease_arguments(slot)
+    if not buckets + leases:
         return
     arguments = [
         number
@@ -104,9 +121,13 @@ def take(budgets: Mapping[str, str]) -> None:
     ]
     try:
         redis: Any = cast("Any", cache).client.get_client(write=True)
-        wait = redis.register_script(TAKE)(keys=keys, args=arguments)
+        wait = redis.register_script(TAKE)(
+            keys=buckets + leases, args=[len(buckets), *arguments, *lease]
+        )
     except RedisError:
-        return  # tenancy.breaker has said so, once
+        return
+    if wait < 0:
+        raise in_flight.refusal(in_flight.TENANT, lease[1])
     if wait:
         retry_after = math.ceil(wait / 1_000_000)
         raise RateLimited(
@@ -114,6 +135,8 @@ def take(budgets: Mapping[str, str]) -> None:
             f"Try again in {retry_after} s.",
             retry_after=retry_after,
         )
+    if slot is not None and leases:
+        slot.lease(redis, leases[0], member)
 
 
 def _rate(name: str) -> Rate | None:
@@ -139,8 +162,9 @@ class LimitMiddleware:
     """
     Take each request from the rates "tenant" and "client"; answer 429 if one is used up.
 
-    It stands after TenantMiddleware, and after AuthenticationMiddleware if people who are
-    signed in are to be told from their neighbours.
+    With InFlightMiddleware before it, 429 too where all processes together answer as many of
+    the tenant's as TENANCY_IN_FLIGHT lets them. It stands after TenantMiddleware, and after
+    AuthenticationMiddleware if people who are signed in are to be told from their neighbours.
     """
 
     sync_capable = True
@@ -148,7 +172,9 @@ class LimitMiddleware:
 
     def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
         self._answer = _limited(
-            get_response, lambda request: {TENANT: "", CLIENT: client_of(request)}
+            get_response,
+            lambda request: {TENANT: "", CLIENT: client_of(request)},
+            slot_of=in_flight.slot_of,
         )
         if iscoroutinefunction(get_response):
             markcoroutinefunction(self)
@@ -189,14 +215,17 @@ class Throttle:
 
 
 def _limited(
-    view: Callable[..., Any], budgets: Callable[[HttpRequest], Mapping[str, str]]
+    view: Callable[..., Any],
+    budgets: Callable[[HttpRequest], Mapping[str, str]],
+    *,
+    slot_of: Callable[[HttpRequest], Slot | None] = lambda request: None,
 ) -> Callable[..., Any]:
     """Return `view`, not asked where a budget is used up."""
 
     def refuse(request: HttpRequest) -> HttpResponseBase | None:
         try:
-            take(budgets(request))
-        except RateLimited as error:
+            take(budgets(request), slot=slot_of(request))
+        except (RateLimited, TooManyInFlight) as error:
             return cast("HttpResponseBase", import_string(settings.REFUSAL_VIEW)(request, error))
         return None
 

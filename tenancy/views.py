@@ -16,6 +16,7 @@ from tenancy.errors import (
     TenancyError,
     TenantGone,
     TenantUnavailable,
+    TooManyInFlight,
     UnableToRecord,
 )
 from tenancy.models import State
@@ -56,7 +57,7 @@ def status_of(error: TenancyError) -> HTTPStatus:
             return HTTPStatus.GONE
         case InvalidToken():
             return HTTPStatus.UNAUTHORIZED
-        case RateLimited():
+        case RateLimited() | TooManyInFlight():
             return HTTPStatus.TOO_MANY_REQUESTS
         case _:
             return HTTPStatus.BAD_REQUEST
@@ -68,7 +69,7 @@ def add_headers(response: HttpResponse, error: TenancyError) -> None:
         case TenantUnavailable():
             seconds = RETRY_SOON_SECONDS.get(error.state, RETRY_AFTER_SECONDS)
             response.headers["Retry-After"] = str(seconds)
-        case RateLimited():
+        case RateLimited() | TooManyInFlight():
             response.headers["Retry-After"] = str(error.retry_after)
         case InvalidToken():
             response.headers["WWW-Authenticate"] = 'Bearer error="invalid_token"'

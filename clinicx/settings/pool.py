@@ -21,6 +21,8 @@ MAX_LIFETIME_SECONDS = 30 * 60
 MAX_AGE_SECONDS = 10 * 60
 # Of 0.6 MB each, as measured: the 200 MB that a process of the server may have.
 MAX_TENANTS = 300
+# Half of the connections to the server that one PgBouncer of ours opens: k8s/base.
+TENANT_IN_FLIGHT = 12
 
 
 def workers() -> int:
@@ -78,3 +80,11 @@ def max_age_seconds() -> int:
 def max_tenants() -> int | None:
     """Return for how many clinics a connection works before it is replaced, None for any number."""
     return env.integer("DB_CONN_MAX_TENANTS", MAX_TENANTS, minimum=0) or None
+
+
+def in_flight() -> dict[str, int | None]:
+    """Return TENANCY_IN_FLIGHT: half of a worker's threads, and so many everywhere."""
+    return {
+        "process": max(1, connections_per_worker() // 2),
+        "tenant": env.integer("TENANT_IN_FLIGHT", TENANT_IN_FLIGHT, minimum=0) or None,
+    }
