@@ -11,7 +11,7 @@ from django.views import defaults
 
 from clinicx.api import problems
 from tenancy import views
-from tenancy.errors import TenancyError
+from tenancy.errors import DatabaseUnavailable, TenancyError
 
 _API = "/api/"
 
@@ -43,10 +43,11 @@ def server_error(request: HttpRequest) -> HttpResponse:
 def refuse(request: HttpRequest, error: TenancyError) -> HttpResponse:
     """
     Turn away who asks for a suspended clinic, or names two, or has another clinic's token,
-    or asks for too much.
+    or asks for too much, or comes while the database is away.
     """
     if not request.path.startswith(_API):
         return views.refuse(request, error)
-    response = problems.answer(request, views.status_of(error))
+    detail = problems.DATABASE_AWAY if isinstance(error, DatabaseUnavailable) else None
+    response = problems.answer(request, views.status_of(error), detail=detail)
     views.add_headers(response, error)
     return response

@@ -11,7 +11,7 @@ class TenancyConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from tenancy import checks, contenttypes, ownership, permissions, sites, tenants
+        from tenancy import checks, contenttypes, outages, ownership, permissions, sites, tenants
         from tenancy.adoption import stock
         from tenancy.management import unapplied
 
@@ -25,6 +25,7 @@ class TenancyConfig(AppConfig):
             permissions.install()
             operators.connect_signals()
         ownership.install()
+        outages.install()
         tenants.connect_signals()
         stock.install()
         unapplied.install()

@@ -14,6 +14,7 @@ Errors raised across module boundaries.
     |__InvalidToken
     |__RateLimited
     |__TooManyInFlight
+    |__DatabaseUnavailable
     |__UnableToLock
     |__InvalidName
     |__NameTaken
@@ -89,6 +90,18 @@ class RateLimited(TenancyError):
 
 class TooManyInFlight(TenancyError):
     """As many of the tenant's requests are being answered as may be at once; nothing was done."""
+
+    def __init__(self, message: str, *, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class DatabaseUnavailable(TenancyError):
+    """
+    PostgreSQL was not there, or did not answer in time, and the request was not answered.
+
+    What was being committed when it went away may be done or not; nothing is tried again.
+    """
 
     def __init__(self, message: str, *, retry_after: int) -> None:
         super().__init__(message)

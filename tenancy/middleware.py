@@ -14,6 +14,7 @@ from typing import Any, TypeAlias, cast
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
 from django.conf import settings as django_settings
+from django.db import Error as DatabaseAPIError
 from django.http import Http404, HttpRequest, HttpResponseBase, StreamingHttpResponse
 from django.urls import get_script_prefix, set_script_prefix
 from django.utils.module_loading import import_string
@@ -23,10 +24,11 @@ from django_tenants.utils import (
     has_multi_type_tenants,
 )
 
-from tenancy import audit, context, maintenance, resolvers, tenants
+from tenancy import audit, context, maintenance, outages, resolvers, tenants
 from tenancy.conf import settings
 from tenancy.context import Target
 from tenancy.errors import (
+    DatabaseUnavailable,
     InvalidToken,
     TenancyError,
     TenantGone,
@@ -76,30 +78,35 @@ class TenantMiddleware:
     def __call__(self, request: TenantRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
         if self.is_async:
             return self.answer(request)
-        target = _resolve(request)
-        if isinstance(target, HttpResponseBase):
-            return target
-        with _working(request, target) as keep_below:
-            response: HttpResponseBase = _unless_gone(request, self.get_response(request))
-            return _carry_stream(keep_below(response))
+        with outages.noted() as noted:
+            target = _resolve(request)
+            if isinstance(target, HttpResponseBase):
+                return target
+            with _working(request, target) as keep_below:
+                response: HttpResponseBase = self.get_response(request)
+                if response.status_code in FAILURES:
+                    response = _explain(request, response, noted)
+                return _carry_stream(keep_below(response))
 
     async def answer(self, request: TenantRequest) -> HttpResponseBase:
-        target = await sync_to_async(_resolve)(request)
-        if isinstance(target, HttpResponseBase):
-            return target
-        with _working(request, target) as keep_below:
-            response = await self.get_response(request)
-            if response.status_code in FAILURES:
-                response = await sync_to_async(_unless_gone)(request, response)
-            return _carry_stream(keep_below(response))
+        with outages.noted() as noted:
+            target = await sync_to_async(_resolve)(request)
+            if isinstance(target, HttpResponseBase):
+                return target
+            with _working(request, target) as keep_below:
+                response = await self.get_response(request)
+                if response.status_code in FAILURES:
+                    response = await sync_to_async(_explain)(request, response, noted)
+                return _carry_stream(keep_below(response))
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponseBase | None:
-        """Answer 503 where the audit log took no record: what was asked for was not done."""
+        """Answer 503 where the database is away, or the audit log took no record."""
+        if unavailable := outages.as_unavailable(error):
+            return _refuse_for_now(request, unavailable)
         if not isinstance(error, UnableToRecord):
             return None
         logger.error("%s", error)
-        refuse = import_string(settings.REFUSAL_VIEW)
-        return cast("HttpResponseBase", refuse(request, error))
+        return _refuse(request, error)
 
 
 def _import_views() -> None:
@@ -125,6 +132,15 @@ def _public_urlconf() -> str:
 def _resolve(request: TenantRequest) -> Target | HttpResponseBase:
     """Say on the request whose it is, and return for whom it works, or why it does not."""
     try:
+        return _find(request)
+    except DatabaseAPIError as error:
+        if unavailable := outages.as_unavailable(error):
+            return _refuse_for_now(request, unavailable)
+        raise
+
+
+def _find(request: TenantRequest) -> Target | HttpResponseBase:
+    try:
         request.tenant = resolvers.resolve(request)
         if request.tenant is not None:
             tenants.check_served(request.tenant)
@@ -144,6 +160,16 @@ def _resolve(request: TenantRequest) -> Target | HttpResponseBase:
     return target
 
 
+def _explain(
+    request: TenantRequest, response: HttpResponseBase, noted: list[DatabaseUnavailable]
+) -> HttpResponseBase:
+    """Return `response`, which says that something failed, or what says better why."""
+    if noted:
+        # In a middleware, where no view's error is told: in the user's row or the session.
+        return _refuse_for_now(request, noted[-1])
+    return _unless_gone(request, response)
+
+
 def _unless_gone(request: TenantRequest, response: HttpResponseBase) -> HttpResponseBase:
     """
     Return `response`, or what the tenant answers now if it failed because that has changed.
@@ -152,7 +178,7 @@ def _unless_gone(request: TenantRequest, response: HttpResponseBase) -> HttpResp
     then its role or its tables are not where they were, and PostgreSQL refuses. Nothing
     was read elsewhere, and whoever asks again is told the truth.
     """
-    if response.status_code not in FAILURES or request.tenant is None:
+    if request.tenant is None:
         return response
     try:
         tenants.check_unchanged(request.tenant)
@@ -160,6 +186,14 @@ def _unless_gone(request: TenantRequest, response: HttpResponseBase) -> HttpResp
         raise Http404 from error
     except (TenantUnavailable, TenantGone) as error:
         return _refuse(request, error)
+    return response
+
+
+def _refuse_for_now(request: HttpRequest, error: DatabaseUnavailable) -> HttpResponseBase:
+    """Answer 503; of the log there is a line for many such answers, and not one for each."""
+    outages.count(str(error))
+    response = _refuse(request, error)
+    response._has_been_logged = True  # type: ignore[attr-defined]  # as Django's log_response
     return response
 
 

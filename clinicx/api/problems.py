@@ -21,6 +21,10 @@ CONTENT_TYPE = "application/problem+json"
 # clinic learns nothing from it.
 NOTHING_HERE = "There is nothing at this address."
 
+DATABASE_AWAY = (
+    "The database does not answer. What was asked for may not have been done. Try again soon."
+)
+
 _DETAILS = {
     HTTPStatus.BAD_REQUEST: "The request could not be understood.",
     HTTPStatus.UNAUTHORIZED: "The token is not valid here.",
@@ -66,9 +70,9 @@ def handle(error: Exception, context: dict[str, Any]) -> Response | None:
     return response
 
 
-def answer(request: HttpRequest, status: HTTPStatus) -> JsonResponse:
+def answer(request: HttpRequest, status: HTTPStatus, *, detail: str | None = None) -> JsonResponse:
     """Answer what went wrong before a view of the API was found, or unexpectedly in it."""
-    problem = describe(status=status, detail=_DETAILS[status], path=request.path)
+    problem = describe(status=status, detail=detail or _DETAILS[status], path=request.path)
     return JsonResponse(problem, status=status, content_type=CONTENT_TYPE)
 
 

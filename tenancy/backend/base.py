@@ -18,11 +18,13 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import NotSupportedError
 from django.db.backends.postgresql.psycopg_any import IsolationLevel
 from django.db.transaction import TransactionManagementError
+from django.db.utils import DatabaseErrorWrapper
 from django.utils.asyncio import async_unsafe
+from django.utils.functional import cached_property
 from django_tenants.postgresql_backend import base as django_tenants_backend
 from django_tenants.utils import has_multi_type_tenants
 
-from tenancy import compat, context, ownership, roles, schemas
+from tenancy import compat, context, outages, ownership, roles, schemas
 from tenancy.backend import statements
 from tenancy.backend.creation import DatabaseCreation
 from tenancy.backend.driver import Binding, BoundConnection, BoundCursor, BoundServerCursor
@@ -44,6 +46,15 @@ class _Driver(SimpleNamespace):
 
     def __getattr__(self, name: str) -> Any:
         return getattr(psycopg, name)
+
+
+class _ErrorWrapper(DatabaseErrorWrapper):
+    """Every error of the driver passes here on its way to Django's."""
+
+    def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
+        if error is not None:
+            outages.note(error)
+        super().__exit__(kind, error, traceback)
 
 
 class DatabaseWrapper(django_tenants_backend.DatabaseWrapper):  # type: ignore[misc]  # untyped
@@ -84,6 +95,10 @@ class DatabaseWrapper(django_tenants_backend.DatabaseWrapper):  # type: ignore[m
             # A cursor WITH HOLD stays on the server's session, where behind a pooler
             # the next client would read it.
             settings_dict["DISABLE_SERVER_SIDE_CURSORS"] = True
+
+    @cached_property
+    def wrap_database_errors(self) -> DatabaseErrorWrapper:
+        return _ErrorWrapper(self)
 
     # Whose is this statement?
 
