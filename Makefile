@@ -39,6 +39,14 @@ logs: .venv/installed ## Follow what the web server says
 status: .venv/installed ## Show what runs, where, with how much memory
 	@$(LOCAL) status
 
+.PHONY: health
+health: .venv/installed ## Ask the web server how it is, PostgreSQL, Redis and every clinic (ARGS=--json)
+	@$(LOCAL) health $(ARGS)
+
+.PHONY: health-continuous
+health-continuous: .venv/installed ## The same, again and again; Ctrl-C ends it
+	@$(LOCAL) health --watch $(ARGS)
+
 .PHONY: shell
 shell: .venv/installed ## Open psql, with CLINIC=elm as that clinic
 	@$(LOCAL) shell $(CLINIC)

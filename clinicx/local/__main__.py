@@ -66,6 +66,9 @@ def _dispatch(options: argparse.Namespace) -> int:
             return _show_logs(dev)
         case "shell":
             return shell.open_psql(dev, clinic=options.clinic)
+        case "health":
+            flags = {"--watch": options.watch, "--json": options.json}
+            return stack.ask_health(dev, [flag for flag, is_on in flags.items() if is_on])
         case "manage":
             return stack.manage(dev, options.arguments)
     return 0
@@ -160,6 +163,9 @@ def _parser() -> argparse.ArgumentParser:
     verbs.add_parser("logs", help="show what the web server said, and what it goes on to say")
     psql = verbs.add_parser("shell", help="open psql")
     psql.add_argument("clinic", nargs="?", help="as this clinic, 'elm' for example")
+    health = verbs.add_parser("health", help="ask the web server how it is")
+    health.add_argument("--watch", action="store_true", help="look again until Ctrl-C")
+    health.add_argument("--json", action="store_true", help="write it for a program")
     manage = verbs.add_parser("manage", help="run manage.py, with the servers started if need be")
     manage.add_argument("arguments", nargs=argparse.REMAINDER)
     return parser

@@ -140,6 +140,17 @@ def manage(folder: Path, arguments: list[str]) -> int:
         return subprocess.run(command, cwd=ROOT, env=os.environ | variables).returncode
 
 
+def ask_health(folder: Path, arguments: list[str]) -> int:
+    """Ask the web server how it is; raise where none runs. The status is 1 if it is not ready."""
+    stack = state.load(folder)
+    if not is_running(stack):
+        raise UnableToStart("ClinicX is not running. Type 'make up', then this again.")
+    address = f"http://{ports.HOST}:{stack.ports['web']}"
+    command = [sys.executable, "manage.py", "health", f"--url={address}", *arguments]
+    variables = _environment(stack) | _addresses_outside()
+    return subprocess.run(command, cwd=ROOT, env=os.environ | variables).returncode
+
+
 def work(folder: Path) -> NoReturn:
     """Become a worker that starts the periodic tasks, too; raise where no server runs."""
     outside = _addresses_outside()

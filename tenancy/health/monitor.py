@@ -25,26 +25,30 @@ LATE_SECONDS = 10.0
 
 
 class Monitor:
-    """The three things that are asked, each by itself: one that hangs keeps no other."""
+    """
+    The three things that are asked, each by itself: one that hangs keeps no other.
 
-    def __init__(self) -> None:
+    `patience` is for how many seconds whoever asks may be kept waiting.
+    """
+
+    def __init__(self, *, patience: float = PATIENCE_SECONDS) -> None:
         visits = Visits()
         self.database: Asked[Database] = Asked(
-            lambda: questions.ask_database(visits), fresh=FRESH_SECONDS, patience=PATIENCE_SECONDS
+            lambda: questions.ask_database(visits), fresh=FRESH_SECONDS, patience=patience
         )
         self.fleet: Asked[Checks] = Asked(
             lambda: questions.ask_fleet(visits),
             fresh=FLEET_FRESH_SECONDS,
-            patience=PATIENCE_SECONDS,
+            patience=patience,
         )
         self.redis: Asked[Checks] = Asked(
-            questions.ask_redis, fresh=FRESH_SECONDS, patience=PATIENCE_SECONDS
+            questions.ask_redis, fresh=FRESH_SECONDS, patience=patience
         )
         self.is_draining = False
         self._answered_at = float("-inf")
 
     def readiness(self) -> Readiness:
-        """Return what is known, within PATIENCE_SECONDS and whatever hangs."""
+        """Return what is known, within `patience` and whatever hangs."""
         # All are asked before one is waited for: they take as long as the slowest.
         for asked in (self.database, self.fleet, self.redis):
             asked.ask_if_old()

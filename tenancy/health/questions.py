@@ -170,7 +170,8 @@ def _unreached(error: Error, watch: Stopwatch) -> Check:
         return Check(POSTGRESQL, State.DEGRADED, watch.milliseconds, Reason.BUSY)
     if any(words in told for words in WAITED):
         return _down(POSTGRESQL, Reason.LATE, watch)
-    _log(POSTGRESQL, error)
+    # No statement was sent, and so no value of anybody's is in the message.
+    logger.warning("PostgreSQL cannot be reached: %s", told.splitlines()[0])
     return _down(POSTGRESQL, Reason.AWAY, watch)
 
 
@@ -327,9 +328,9 @@ def ask_redis() -> Checks:
 
 
 def _log(name: str, error: Error) -> None:
-    # What the server said is in the log of whoever asked for it; here are words without values.
-    logger.warning("%s: %s", name, _name(error))
+    logger.warning("%s failed: %s", name, _name(error))
 
 
 def _name(error: Exception) -> str:
+    """Return what kind of error it is; a message of the server's may quote a row."""
     return type(error.__cause__ or error).__name__
