@@ -19,6 +19,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 from kombu.serialization import dumps
 
+from tenancy import logs
 from tenancy.tasks import seal
 
 # Celery puts this into headers, events and the lines of its log, in the arguments' place.
@@ -89,7 +90,7 @@ class _Signing:
         data = text.encode()
         signed = {
             **options,
-            "headers": seal.sign(headers, data, owner=self._owner),
+            "headers": {**seal.sign(headers, data, owner=self._owner), **_request()},
             "content_type": content_type,
             "content_encoding": content_encoding,
         }
@@ -101,6 +102,12 @@ class _Signing:
         # The producer of now is back in its pool by then.
         with self._amqp.app.producer_or_acquire() as producer:
             self._amqp.deliver(producer, data, **options)
+
+
+def _request() -> dict[str, str]:
+    """Return the header that says which request queued it; it decides nothing, and is unsigned."""
+    request_id = logs.get_request_id()
+    return {logs.TASK_HEADER: request_id} if request_id else {}
 
 
 def _when_committed(publish: Callable[[], None], awaited: frozenset[str] = frozenset()) -> None:

@@ -29,7 +29,7 @@ from celery.worker.consumer import Consumer as CeleryConsumer
 from django.db import DatabaseError, InterfaceError, OperationalError, connections
 from kombu.serialization import loads, prepare_accept_content
 
-from tenancy import audit, context, rejections
+from tenancy import audit, context, logs, rejections
 from tenancy.errors import TaskRejected, TenancyError
 from tenancy.rejections import Reason
 from tenancy.tasks import seal
@@ -181,6 +181,23 @@ def run(trace: Any, *args: Any, **options: Any) -> Any:
 
 
 def _run(
+    trace: Any,
+    name: str,
+    uuid: str,
+    request: dict[str, Any],
+    body: Any,
+    content_type: str,
+    content_encoding: str,
+    **options: Any,
+) -> Any:
+    said = request.get(logs.TASK_HEADER)
+    with logs.about(request_id=said, task=name, task_id=str(uuid)):
+        return _run_for_owner(
+            trace, name, uuid, request, body, content_type, content_encoding, **options
+        )
+
+
+def _run_for_owner(
     trace: Any,
     name: str,
     uuid: str,
