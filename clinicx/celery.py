@@ -5,6 +5,9 @@ The application that workers and beat start: `celery -A clinicx worker`, or `mak
 from __future__ import annotations
 
 import os
+from typing import Any
+
+from celery import signals
 
 from tenancy.tasks.app import Celery
 
@@ -13,3 +16,8 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "clinicx.settings.production")
 app = Celery("clinicx")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+
+
+@signals.setup_logging.connect
+def leave_the_log(**kwargs: Any) -> None:
+    """Let workers and beat log as Django's LOGGING says; Celery asks nobody then."""

@@ -10,6 +10,7 @@ from typing import Any
 from csp.constants import NONE, SELF
 
 from clinicx import env
+from clinicx.settings import logs
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
 
@@ -64,6 +65,7 @@ ALLOWED_HOSTS = ["*"]
 MIDDLEWARE = [
     # First: probes speak plain HTTP to an address, and are neither redirected nor a clinic's.
     "tenancy.health.middleware.HealthMiddleware",
+    "tenancy.logs.RequestLog",  # before all others that answer: each has an id and a line
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -171,6 +173,7 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 # Commands at a worker carry no signature: whoever reaches Redis could stop all of them.
 CELERY_WORKER_ENABLE_REMOTE_CONTROL = False
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_WORKER_REDIRECT_STDOUTS = False
 # The schedule is crontab's text and not Celery's object: to import Celery takes 12 MB of each
 # process, also of those that serve pages.
 CELERY_BEAT_SCHEDULE: dict[str, Any] = {
@@ -256,14 +259,4 @@ UNFOLD = {
     },
 }
 
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {
-        "line": {"format": "{asctime} {levelname:<7} {name}: {message}", "style": "{"},
-    },
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["console"], "level": env.text("LOG_LEVEL", "INFO")},
-    # At INFO, as Django sets it: its logger of statements tells the parameters, patients' data.
-    "loggers": {"django": {"handlers": [], "propagate": True}},
-}
+LOGGING = logs.logging()

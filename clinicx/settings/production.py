@@ -4,8 +4,10 @@ Production: everything that is a secret or an address comes from the environment
 
 from __future__ import annotations
 
+import logging
+
 from clinicx import env
-from clinicx.settings import pool
+from clinicx.settings import logs, pool
 from clinicx.settings.base import *  # noqa: F403  # what a settings module is for
 from clinicx.settings.base import STORAGES
 from clinicx.settings.databases import caches, databases, pooled, pooler_modes
@@ -42,3 +44,7 @@ STORAGES = {
     **STORAGES,
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
+
+LOGGING = logs.discreet_logging()
+# A warning may say a value, and would go to standard error past every formatter.
+logging.captureWarnings(True)
