@@ -15,6 +15,8 @@ from rest_framework import views
 from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated, ValidationError
 from rest_framework.response import Response
 
+from tenancy import logs
+
 CONTENT_TYPE = "application/problem+json"
 
 # One text for every address that leads nowhere: whoever tries the ids of another
@@ -73,6 +75,8 @@ def handle(error: Exception, context: dict[str, Any]) -> Response | None:
 def answer(request: HttpRequest, status: HTTPStatus, *, detail: str | None = None) -> JsonResponse:
     """Answer what went wrong before a view of the API was found, or unexpectedly in it."""
     problem = describe(status=status, detail=detail or _DETAILS[status], path=request.path)
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        problem["request_id"] = logs.get_request_id()  # for support, who find it in the log
     return JsonResponse(problem, status=status, content_type=CONTENT_TYPE)
 
 

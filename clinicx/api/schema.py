@@ -20,6 +20,10 @@ _PROBLEM = {
         "status": {"type": "integer"},
         "detail": {"type": "string"},
         "instance": {"type": "string", "format": "uri-reference"},
+        "request_id": {
+            "type": "string",
+            "description": "Where something broke: what support finds it by.",
+        },
         "errors": {
             "type": "object",
             "description": "The messages for each parameter or field at fault, by its name.",
