@@ -6,38 +6,70 @@ How does gunicorn serve in a pod? Every number comes from the pod's own limits.
 
 from __future__ import annotations
 
+import gc as _gc
+import logging as _logging
 import sys as _sys
 import time as _time
 from typing import Any as _Any
 
 # Under other names: gunicorn takes every plain one for a setting.
+from clinicx.settings import logs as _logs
 from clinicx.settings import pool as _pool
+from clinicx.settings import web as _web
 
 bind = "0.0.0.0:8080"  # a pod's address is its own
 
 # One for each core that the pod may use: the interpreter's lock lets a process use one.
 workers = _pool.workers()
-worker_class = "gthread"
+worker_class = "clinicx.server.Worker"  # gthread's, which repeats nothing of a wrong request
 
 # As many as the worker's pool has connections, so that no thread waits for one.
 threads = _pool.connections_per_worker()
+
+# The application is loaded once, before the workers are forked: see docs/decisions/0030.
+preload_app = True
+
+# After so many requests a worker is replaced, with what its memory has gathered; each at another
+# time, so that never all of them are away.
+max_requests, max_requests_jitter = _web.max_requests()
+
+# For how long the ingress may keep a connection. Longer than it does (nginx: 60 seconds), so
+# that it is the ingress who closes it, and never while a request is on its way here.
+keepalive = _web.keepalive_seconds()
 
 # Requests that are being answered when the pod is asked to go; Kubernetes waits a little longer.
 graceful_timeout = 25
 timeout = 60
 
+# What is larger is nobody's: our longest address has 300 characters, and cookies some 100 each.
+limit_request_line = 4094
+limit_request_fields = 100
+limit_request_field_size = 8190
+
 # The root file system is read-only: heartbeats go to memory, and the control socket nowhere.
 worker_tmp_dir = "/dev/shm"  # noqa: S108  # a file without a name, closed to others
 control_socket_disable = True
 
-accesslog = "-"
-# The path without what follows '?': a search has a patient's name there.
-access_log_format = '%(h)s %({host}i)s "%(m)s %(U)s" %(s)s %(B)s bytes %(M)s ms'
+# As Django's, from the first line on; each request's is written by tenancy.logs.
+logger_class = "clinicx.server.Logger"
+logconfig_dict = _logs.discreet_logging()
 
+_log = _logging.getLogger("clinicx.gunicorn")
 # gunicorn ends, and does not try again, when a worker ends with this before it serves.
 _WORKER_BOOT_ERROR = 3
 # The owner's address is missing where pages are served, and is meant to be.
 _MEANT = {"tenancy.E002"}
+
+
+def when_ready(server: _Any) -> None:
+    """
+    Leave what was loaded out of the collector's rounds, so that workers go on sharing it.
+
+    Its rounds write into the head of each object that they look at, and a page that is written
+    to is copied. Nothing of a connection may be here yet: workers would share that as well.
+    """
+    _gc.collect()
+    _gc.freeze()
 
 
 def post_worker_init(worker: _Any) -> None:
@@ -46,7 +78,7 @@ def post_worker_init(worker: _Any) -> None:
 
     gunicorn itself runs no checks. Here Django is loaded already, and asking takes 0.15 s;
     `manage.py check` before the workers start would load it once more, which takes a second
-    of a core and as much memory as a worker. A worker that takes another's place asks too.
+    of a core and as much memory as all of this. A worker that takes another's place asks too.
 
     Where PostgreSQL does not answer, wait. To go on would be to serve unasked, and to end
     would be restarted ever more rarely, and stay away for minutes after it is back. A pod
@@ -59,13 +91,11 @@ def post_worker_init(worker: _Any) -> None:
         try:
             faults = _list_faults()
         except OperationalError as error:
-            worker.log.error(
-                "Waiting for PostgreSQL, to ask whether it is safe to serve: %s", error
-            )
+            _log.error("Waiting for PostgreSQL, to ask whether it is safe to serve: %s", error)
             _time.sleep(1)
             continue
         for fault in faults:
-            worker.log.critical("Not safe to serve: %s", fault)
+            _log.critical("Not safe to serve: %s", fault)
         if faults:
             _sys.exit(_WORKER_BOOT_ERROR)
         return

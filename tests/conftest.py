@@ -12,6 +12,7 @@ pytest_plugins = [
     "tests.fixtures.own_redis",
     "tests.fixtures.live",
     "tests.fixtures.health",
+    "tests.fixtures.pods",
     "tests.fixtures.workers",
     "tests.fixtures.leaks",
     "tests.fixtures.migrations",

@@ -5,19 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent.parent
-COMPLETE = {
-    "DJANGO_SETTINGS_MODULE": "clinicx.settings.production",
-    "SECRET_KEY": "x9" * 30 + "!%&abcdefghij",
-    "BASE_DOMAIN": "clinicx.example",
-    "DATABASE_URL": "postgres://clinicx_app:secret@127.0.0.1:1/clinicx",
-    "DATABASE_DDL_URL": "postgres://clinicx_ddl_login:secret@127.0.0.1:1/clinicx",
-    "REDIS_URL": "redis://127.0.0.1:1/0",
-}
+from tests.fixtures.pods import COMPLETE, ROOT
 
 
 def check_deploy(environment: dict[str, str]) -> subprocess.CompletedProcess[str]:

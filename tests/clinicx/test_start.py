@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import http.client
 import os
 import re
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -18,82 +14,9 @@ import pytest
 
 from clinicx.local import account, ports
 from tenancy.models import Organization
-from tests.clinicx.test_settings import COMPLETE, ROOT
 from tests.fixtures import servers
 from tests.fixtures.pgbouncer import PgBouncer
-
-PATIENCE_SECONDS = 60
-
-
-@dataclass
-class Pod:
-    """gunicorn as a pod starts it; what it says is in a file."""
-
-    process: subprocess.Popen[bytes]
-    port: int
-    log: Path
-
-    @property
-    def said(self) -> str:
-        return self.log.read_text()
-
-    def ask(self, host: str, *, timeout: float = 5) -> int:
-        """Return the status of the answer to one request, as the ingress would send it."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
-        headers = {"Host": host, "X-Forwarded-Proto": "https"}
-        try:
-            connection.request("GET", "/api/v1/patients/", headers=headers)
-            return connection.getresponse().status
-        finally:
-            connection.close()
-
-    def wait_until(self, is_so: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while not is_so():
-            if self.process.poll() is not None or time.monotonic() > deadline:
-                pytest.fail(f"gunicorn said:\n{self.said}")
-            time.sleep(0.05)
-
-    def answers(self, host: str, *, timeout: float = 5) -> bool:
-        try:
-            self.ask(host, timeout=timeout)
-        except OSError:
-            return False
-        return True
-
-
-@pytest.fixture
-def start(django_db_setup: None, tmp_path: Path) -> Iterator[Callable[[dict[str, str]], Pod]]:
-    """A function that starts gunicorn with production's settings and these variables."""
-    pods: list[Pod] = []
-
-    def start(variables: dict[str, str]) -> Pod:
-        name = servers.database_name()
-        complete = {
-            # A pod that serves pages has no address of the owner.
-            **{key: value for key, value in COMPLETE.items() if key != "DATABASE_DDL_URL"},
-            "DATABASE_URL": servers.database_url(name, "app"),
-            "REDIS_URL": os.environ["REDIS_URL"],
-            "PATH": os.environ["PATH"],
-            **variables,
-        }
-        port, log = ports.pick(preferred=0), tmp_path / "log"
-        options = ["--config=python:clinicx.gunicorn", f"--bind=127.0.0.1:{port}"]
-        with log.open("wb") as output:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "gunicorn", *options, "clinicx.wsgi:application"],
-                cwd=ROOT,
-                env=complete,
-                stdout=output,
-                stderr=output,
-            )
-        pods.append(Pod(process, port, log))
-        return pods[-1]
-
-    yield start
-    for pod in pods:
-        pod.process.terminate()
-        pod.process.wait(timeout=PATIENCE_SECONDS)
+from tests.fixtures.pods import PATIENCE_SECONDS, Pod
 
 
 def as_superuser() -> str:
