@@ -16,6 +16,7 @@ from tenancy import roles
 LIST_SCHEMAS = """
     SELECT slug, schema_name
       FROM public.tenancy_organization
+     WHERE state NOT IN ('requested', 'provisioning', 'deleting', 'deleted')
      ORDER BY slug
 """
 
