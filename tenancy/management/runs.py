@@ -8,6 +8,8 @@ import textwrap
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from django.core.checks import CheckMessage
+
 from tenancy.ledger import How, MigrationRunEntry, RunState
 from tenancy.names import PUBLIC_SCHEMA
 from tenancy.rollout.order import Order, Survey
@@ -75,6 +77,20 @@ def plan(
     if found.groups:
         yield ""
         yield _say_estimate(estimate, wanted)
+
+
+def findings(messages: Sequence[CheckMessage]) -> Iterator[str]:
+    """Say what the checks find in the migrations of a plan, and where one reads what to do."""
+    if not messages:
+        return
+    yield ""
+    yield "While the release before still serves, or people work:"
+    for message in messages:
+        yield f"    {message.id}  {message.obj}"
+        yield from textwrap.wrap(
+            message.msg, WIDTH, initial_indent=" " * 8, subsequent_indent=" " * 8
+        )
+    yield "What to write instead is said by: manage.py check"
 
 
 def _group(group: Group, *, is_long: bool) -> Iterator[str]:

@@ -17,7 +17,7 @@ from tenancy.context import ActiveTenant
 from tenancy.ledger import How, MigrationRun
 from tenancy.names import PUBLIC_SCHEMA
 from tenancy.rollout import plan
-from tenancy.rollout.plan import Goal, Group
+from tenancy.rollout.plan import Goal, Group, Key
 from tenancy.rollout.replay import LOCK_TIMEOUT
 
 MILLISECOND = timedelta(milliseconds=1)
@@ -87,6 +87,11 @@ class Survey:
     @property
     def behind(self) -> int:
         return bool(self.public) + sum(len(group.targets) for group in self.groups)
+
+    def steps_forward(self) -> set[Key]:
+        """Return the migrations that would be run somewhere, without those to be undone."""
+        groups = [*self.groups, *([self.public] if self.public else [])]
+        return {step.key for group in groups for step in group.steps if not step.backwards}
 
 
 def survey(order: Order) -> Survey:

@@ -704,8 +704,20 @@ class TestPlan:
         assert "7 of 7 tenants are to be migrated." in out
         assert "scheduling.0002_added" in out
         assert "no earlier run" in out
+        assert "tenancy.E07" not in out
         assert max(map(len, out.splitlines())) <= 80
         assert behind() == SCHEMAS
+
+    def test_says_what_the_checks_find_in_what_would_be_run(
+        self, added: Callable[..., None]
+    ) -> None:
+        added("operations = [migrations.RemoveField('practitioner', 'suffix')]")
+
+        out = migrate("--plan")
+
+        assert "tenancy.E070" in out
+        assert "0002_added.py" in out
+        assert "manage.py check" in out
 
     def test_estimates_by_what_the_same_took(self, added: Callable[..., None]) -> None:
         added()

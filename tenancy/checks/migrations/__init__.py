@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 import sysconfig
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -68,6 +68,13 @@ def judge(loader: MigrationLoader, apps: set[str] | None = None) -> Iterator[Che
         else:
             history.skip(migration)
     yield from _check_settings(loader, history)
+
+
+def check_only(keys: Collection[tuple[str, str]]) -> list[CheckMessage]:
+    """Return what is to be said of these migrations, by application and name."""
+    loader = MigrationLoader(None)
+    own = {_path(loader.disk_migrations[key]) for key in keys if key in loader.disk_migrations}
+    return [message for message in judge(loader) if message.obj in own and not message.is_silenced()]
 
 
 def _in_order(loader: MigrationLoader) -> Iterator[tuple[tuple[str, str], Migration]]:

@@ -11,6 +11,7 @@ from django.core.management.base import CommandError, CommandParser
 from django_tenants.management.commands import migrate_schemas
 
 from tenancy import context
+from tenancy.checks import migrations
 from tenancy.conf import settings
 from tenancy.errors import RunInProgress, TenantNotFound, UnableToMigrate, UnableToRecord
 from tenancy.ledger import MigrationRun
@@ -211,6 +212,8 @@ class Command(migrate_schemas.MigrateSchemasCommand):  # type: ignore[misc]  # u
         estimate = reports.estimate(found.groups, jobs=wanted.jobs) if journal.is_kept() else None
         is_long = self.options["verbosity"] > 1
         for line in runs.plan(found, wanted, estimate, is_long=is_long):
+            self.stdout.write(line)
+        for line in runs.findings(migrations.check_only(found.steps_forward())):
             self.stdout.write(line)
 
     def _say(self, lines: Iterable[str]) -> None:
