@@ -7,9 +7,6 @@ How does gunicorn serve in a pod? Every number comes from the pod's own limits.
 from __future__ import annotations
 
 import gc as _gc
-import logging as _logging
-import sys as _sys
-import time as _time
 from typing import Any as _Any
 
 # Under other names: gunicorn takes every plain one for a setting.
@@ -54,12 +51,6 @@ control_socket_disable = True
 logger_class = "clinicx.server.Logger"
 logconfig_dict = _logs.discreet_logging()
 
-_log = _logging.getLogger("clinicx.gunicorn")
-# gunicorn ends, and does not try again, when a worker ends with this before it serves.
-_WORKER_BOOT_ERROR = 3
-# The owner's address is missing where pages are served, and is meant to be.
-_MEANT = {"tenancy.E002"}
-
 
 def when_ready(server: _Any) -> None:
     """
@@ -74,68 +65,12 @@ def when_ready(server: _Any) -> None:
 
 def post_worker_init(worker: _Any) -> None:
     """
-    Let no worker serve before it was asked whether that is safe; end gunicorn if it is not.
+    Let no worker serve before it was asked whether that is safe.
 
     gunicorn itself runs no checks. Here Django is loaded already, and asking takes 0.15 s;
     `manage.py check` before the workers start would load it once more, which takes a second
     of a core and as much memory as all of this. A worker that takes another's place asks too.
-
-    Where PostgreSQL does not answer, wait. To go on would be to serve unasked, and to end
-    would be restarted ever more rarely, and stay away for minutes after it is back. A pod
-    that waits answers nothing, so that it is not ready, and is there a second after. It
-    needs no heartbeat: gunicorn counts a worker's silence from its first one.
     """
-    from django.db import OperationalError
+    from clinicx import opening
 
-    while worker.alive and worker.is_parent_alive():
-        try:
-            faults = _list_faults()
-        except OperationalError as error:
-            _log.error("Waiting for PostgreSQL, to ask whether it is safe to serve: %s", error)
-            _time.sleep(1)
-            continue
-        for fault in faults:
-            _log.critical("Not safe to serve: %s", fault)
-        if faults:
-            _sys.exit(_WORKER_BOOT_ERROR)
-        return
-
-
-def _list_faults() -> list[_Any]:
-    """Return what the checks of tenancy and of security say, and nobody has silenced."""
-    from django.core import checks
-    from django.db import connections
-
-    # First without a server: a connection that may not be made says less than its check.
-    messages = checks.run_checks(tags=["tenancy", "security"], include_deployment_checks=True)
-    faults = _faults(messages)
-    if not faults:
-        for alias in connections:
-            _knock(connections[alias])
-        try:
-            faults = _faults(checks.run_checks(tags=["database"], databases=list(connections)))
-        finally:
-            connections.close_all()
-    return faults
-
-
-def _faults(messages: list[_Any]) -> list[_Any]:
-    from django.core.checks import WARNING
-
-    return [
-        message
-        for message in messages
-        if message.level >= WARNING and message.id not in _MEANT and not message.is_silenced()
-    ]
-
-
-def _knock(connection: _Any) -> None:
-    """Connect once past the pool, which would not say why it cannot, and only after a while."""
-    knocking = connection.copy()
-    options = knocking.settings_dict["OPTIONS"]
-    options.pop("pool", None)
-    options.setdefault("connect_timeout", 5)
-    try:
-        knocking.ensure_connection()
-    finally:
-        knocking.close()
+    opening.ask_and_open(worker)

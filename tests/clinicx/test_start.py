@@ -88,18 +88,32 @@ class TestPodWithoutPostgresql:
     def test_waits_and_then_serves(
         self, start: Callable[[dict[str, str]], Pod], elm: Organization, pooler: PgBouncer
     ) -> None:
-        """It is not restarted meanwhile, and does not serve unasked: it has a pooler to ask for."""
+        """It is not restarted meanwhile, and serves nobody unasked: it has a pooler to ask for."""
         pod = start({"DATABASE_URL": pooler.url("app"), "DB_POOLER_MODE": "transaction"})
-        pod.wait_until(lambda: "Waiting for PostgreSQL" in pod.said)
-        answered_before = pod.answers("elm.clinicx.example", timeout=1)
+        pod.wait_until(lambda: pod.answers("elm.clinicx.example"))
+        before = {host: pod.ask(host) for host in ("elm.clinicx.example", "nobody.example")}
+        is_live = pod.is_live()
 
         pooler.start()
         came_back_at = time.monotonic()
-        pod.wait_until(lambda: pod.answers("elm.clinicx.example"))
+        # Each of its workers, and they take turns.
+        pod.wait_until(lambda: {pod.ask("elm.clinicx.example") for _ in range(8)} == {401})
 
-        assert not answered_before
+        assert before == {"elm.clinicx.example": 503, "nobody.example": 503}
+        assert is_live
         assert time.monotonic() - came_back_at < 10
-        assert pod.ask("elm.clinicx.example") == 401
+
+    def test_ends_when_it_turns_out_not_to_be_safe(
+        self, start: Callable[[dict[str, str]], Pod], elm: Organization, pooler: PgBouncer
+    ) -> None:
+        """The pooler is one for transactions, and another was meant."""
+        pod = start({"DATABASE_URL": pooler.url("app"), "DB_POOLER_MODE": "session"})
+        pod.wait_until(lambda: pod.is_live())
+
+        pooler.start()
+
+        assert pod.process.wait(timeout=PATIENCE_SECONDS) != 0
+        assert "tenancy.E013" in pod.said
 
     def test_ends_when_it_is_told_to(self, start: Callable[[dict[str, str]], Pod]) -> None:
         pod = start({"DATABASE_URL": "postgres://x:x@127.0.0.1:1/x"})
