@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
+
+from clinicx import exposition
 
 MANAGE = str(Path(__file__).resolve().parent.parent / "manage.py")
 # Of Celery, what is neither asked for by its name alone nor for the owner.
@@ -35,6 +37,8 @@ class Program:
     variables: dict[str, str] = field(default_factory=dict)
     needs: tuple[str, ...] = ()
     """Variables without which it would start and be of no use."""
+    prepare: Callable[[], None] | None = None
+    """What is done before it takes this one's place."""
 
 
 def _worker(name: str, *, queue: str, help: str, needs: tuple[str, ...] = ()) -> Program:
@@ -50,7 +54,8 @@ def _worker(name: str, *, queue: str, help: str, needs: tuple[str, ...] = ()) ->
         # Workers need not know of each other, and nobody listens to what they tell.
         *("--without-gossip", "--without-mingle", "--without-heartbeat"),
     ]
-    return Program(help, arguments, {**NO_POOL, **SOFT_SHUTDOWN}, needs)
+    variables = {**NO_POOL, **SOFT_SHUTDOWN}
+    return Program(help, arguments, variables, needs, prepare=exposition.prepare)
 
 
 PROGRAMS = {
@@ -127,6 +132,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _become(program: Program, options: Sequence[str]) -> NoReturn:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "clinicx.settings.production")
     os.environ.update(program.variables)
+    if program.prepare:
+        program.prepare()
     # What was written until now would be lost with this program's buffers.
     sys.stdout.flush()
     os.execv(sys.executable, [sys.executable, *program.arguments, *options])  # noqa: S606  # no shell

@@ -21,3 +21,11 @@ app.autodiscover_tasks()
 @signals.setup_logging.connect
 def leave_the_log(**kwargs: Any) -> None:
     """Let workers and beat log as Django's LOGGING says; Celery asks nobody then."""
+
+
+@signals.worker_ready.connect
+def serve_metrics(**kwargs: Any) -> None:
+    """Let Prometheus read what this worker's processes count, if they were told to count."""
+    from clinicx import exposition  # the web imports this module too, and needs none of it
+
+    exposition.serve()

@@ -10,6 +10,7 @@ import gc as _gc
 from typing import Any as _Any
 
 # Under other names: gunicorn takes every plain one for a setting.
+from clinicx import exposition as _exposition
 from clinicx.settings import logs as _logs
 from clinicx.settings import pool as _pool
 from clinicx.settings import web as _web
@@ -51,14 +52,23 @@ control_socket_disable = True
 logger_class = "clinicx.server.Logger"
 logconfig_dict = _logs.discreet_logging()
 
+# Before anything is loaded that counts.
+_exposition.prepare()
+
+
+def child_exit(server: _Any, worker: _Any) -> None:
+    _exposition.forget(worker.pid)
+
 
 def when_ready(server: _Any) -> None:
     """
-    Leave what was loaded out of the collector's rounds, so that workers go on sharing it.
+    Serve the workers' numbers, and leave what was loaded out of the collector's rounds, so
+    that workers go on sharing it.
 
     Its rounds write into the head of each object that they look at, and a page that is written
     to is copied. Nothing of a connection may be here yet: workers would share that as well.
     """
+    _exposition.serve()
     _gc.collect()
     _gc.freeze()
 

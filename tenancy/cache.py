@@ -22,12 +22,13 @@ from django_redis.client.default import DefaultClient, _main_exceptions, glob_es
 from django_redis.exceptions import ConnectionInterrupted
 from django_redis.util import CacheKey
 
-from tenancy import breaker, context
+from tenancy import breaker, context, metrics
 from tenancy.conf import settings
 from tenancy.context import PLATFORM
 from tenancy.errors import CrossTenantAccess
 
 SHARED = "shared"
+_MISSING = object()
 SEAL_BYTES = 8
 
 # Keys that Redis looks at for one SCAN, and takes out with one UNLINK: a round trip each.
@@ -133,6 +134,30 @@ class _OwningClient(DefaultClient):  # type: ignore[misc]  # no types there
     def _reverse_key(self, key: str) -> str:
         _version, _, name = key.removeprefix(self._backend.namespace).partition(":")
         return name
+
+    # Counted here and not in the cache: there an error is a miss already.
+
+    def get(self, key: Any, default: Any = None, *args: Any, **kwargs: Any) -> Any:
+        try:
+            value = super().get(key, _MISSING, *args, **kwargs)
+        except ConnectionInterrupted:
+            metrics.cache_asked(errors=1)
+            raise
+        if value is _MISSING:
+            metrics.cache_asked(misses=1)
+            return default
+        metrics.cache_asked(hits=1)
+        return value
+
+    def get_many(self, keys: Any, *args: Any, **kwargs: Any) -> Any:
+        keys = list(keys)
+        try:
+            found = super().get_many(keys, *args, **kwargs)
+        except ConnectionInterrupted:
+            metrics.cache_asked(errors=len(keys))
+            raise
+        metrics.cache_asked(hits=len(found), misses=len(keys) - len(found))
+        return found
 
     # What is asked for later belongs to whoever is active now.
 

@@ -46,6 +46,11 @@ class Settings:
     WARM_POOL: int = 0
     LARGE_MODELS: Collection[str] = ()
     REVIEWED_MIGRATIONS: Mapping[str, str] = {}
+    METRICS: bool = False
+    METRICS_TENANTS: int = 100
+    METRICS_ENDPOINTS: int = 40
+    METRICS_POD: str = ""
+    METRICS_VERSION: str = ""
 
     def __getattribute__(self, name: str) -> Any:
         default = super().__getattribute__(name)

@@ -26,7 +26,7 @@ from django.http import HttpRequest, HttpResponseBase
 from django.utils.module_loading import import_string
 from redis.exceptions import RedisError
 
-from tenancy import context
+from tenancy import context, metrics
 from tenancy.conf import settings
 from tenancy.errors import TooManyInFlight
 
@@ -190,6 +190,7 @@ def _enter(request: HttpRequest) -> Slot | HttpResponseBase:
     try:
         slot = enter()
     except TooManyInFlight as error:
+        metrics.refused(error)
         return cast("HttpResponseBase", import_string(settings.REFUSAL_VIEW)(request, error))
     request._tenancy_slot = slot  # type: ignore[attr-defined]  # ours
     return slot

@@ -24,7 +24,7 @@ from django.http import HttpRequest, HttpResponseBase
 from django.utils.module_loading import import_string
 from redis.exceptions import RedisError
 
-from tenancy import context, in_flight
+from tenancy import context, in_flight, metrics
 from tenancy.conf import settings
 from tenancy.errors import RateLimited, TooManyInFlight
 from tenancy.in_flight import Slot
@@ -125,7 +125,8 @@ def take(budgets: Mapping[str, str], *, slot: Slot | None = None) -> None:
             keys=buckets + leases, args=[len(buckets), *arguments, *lease]
         )
     except RedisError:
-        return
+        metrics.limits_skipped()
+        return  # tenancy.breaker has said so, once
     if wait < 0:
         raise in_flight.refusal(in_flight.TENANT, lease[1])
     if wait:
@@ -206,6 +207,7 @@ class Throttle:
         try:
             take({self.rate: client_of(request)})
         except RateLimited as error:
+            metrics.refused(error)
             self._retry_after = error.retry_after
             return False
         return True
@@ -226,6 +228,7 @@ def _limited(
         try:
             take(budgets(request), slot=slot_of(request))
         except (RateLimited, TooManyInFlight) as error:
+            metrics.refused(error)
             return cast("HttpResponseBase", import_string(settings.REFUSAL_VIEW)(request, error))
         return None
 

@@ -24,7 +24,7 @@ from django_tenants.utils import (
     has_multi_type_tenants,
 )
 
-from tenancy import audit, context, maintenance, outages, resolvers, tenants
+from tenancy import audit, context, maintenance, metrics, outages, resolvers, tenants
 from tenancy.conf import settings
 from tenancy.context import Target
 from tenancy.errors import (
@@ -198,6 +198,8 @@ def _refuse_for_now(request: HttpRequest, error: DatabaseUnavailable) -> HttpRes
 
 
 def _refuse(request: HttpRequest, error: TenancyError) -> HttpResponseBase:
+    tenant = getattr(request, "tenant", None)
+    metrics.refused(error, tenants.as_active(tenant) if tenant else None)
     refuse = import_string(settings.REFUSAL_VIEW)
     return cast("HttpResponseBase", refuse(request, error))
 

@@ -27,9 +27,9 @@ _RESERVED = """
     account accounts admin api app apps assets audit auth autoconfig autodiscover billing blog
     cdn clinic clinicx dashboard default dev dns docs email fhir ftp git grafana health help
     host id imap info internal keycloak kube localhost login logout mail media metrics
-    monitoring mx ns ns1 ns2 null oauth ops platform pop postgres postgresql private
+    monitoring mx ns ns1 ns2 null oauth ops other platform pop postgres postgresql private
     prometheus public realm realms root security smtp sso staging static status support system
-    template tenancy tenant undefined vpn webmail ws www
+    template tenancy tenant undefined unknown vpn webmail ws www
 """
 RESERVED_SLUGS = frozenset(_RESERVED.split())
 

@@ -10,7 +10,7 @@ from typing import Any
 from csp.constants import NONE, SELF
 
 from clinicx import env
-from clinicx.settings import logs
+from clinicx.settings import exposition, logs
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
 
@@ -56,6 +56,10 @@ TENANCY_REFUSAL_VIEW = "clinicx.errors.refuse"
 # has not signed in shares an address with their colleagues.
 TENANCY_RATES = {"tenant": "6000/minute", "client": "1200/minute", "sign-in": "60/minute"}
 TENANCY_BASE_DOMAIN = env.text("BASE_DOMAIN", "localhost")
+TENANCY_METRICS = True
+TENANCY_METRICS_TENANTS = exposition.tenants()
+TENANCY_METRICS_POD = exposition.pod()
+TENANCY_METRICS_VERSION = env.text("CLINICX_VERSION", "unknown")
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # Requests. The host decides whose request it is, and an unknown one is a 404 from the
@@ -69,6 +73,8 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
+    # Before the tenant is known, to count who is turned away; behind static files.
+    "tenancy.metrics.requests.MetricsMiddleware",
     "tenancy.middleware.TenantMiddleware",
     "tenancy.in_flight.InFlightMiddleware",  # before anything is asked for who is refused
     "django.contrib.sessions.middleware.SessionMiddleware",

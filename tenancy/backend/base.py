@@ -24,14 +24,15 @@ from django.utils.functional import cached_property
 from django_tenants.postgresql_backend import base as django_tenants_backend
 from django_tenants.utils import has_multi_type_tenants
 
-from tenancy import compat, context, outages, ownership, roles, schemas
-from tenancy.backend import statements
+from tenancy import compat, context, metrics, outages, ownership, roles, schemas
+from tenancy.backend import gauges, statements
 from tenancy.backend.creation import DatabaseCreation
 from tenancy.backend.driver import Binding, BoundConnection, BoundCursor, BoundServerCursor
 from tenancy.backend.introspection import DatabaseIntrospection
 from tenancy.backend.schema import DatabaseSchemaEditor
 from tenancy.conf import settings
 from tenancy.context import ActiveTenant, Target
+from tenancy.metrics import sampling
 from tenancy.names import PUBLIC_SCHEMA
 
 __all__ = ["DatabaseWrapper", "IsolationLevel"]
@@ -54,6 +55,8 @@ class _ErrorWrapper(DatabaseErrorWrapper):
     def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
         if error is not None:
             outages.note(error)
+        if isinstance(error, psycopg.Error):  # Django's own was counted before it was turned
+            metrics.database_failed(error)
         super().__exit__(kind, error, traceback)
 
 
@@ -184,6 +187,7 @@ class DatabaseWrapper(django_tenants_backend.DatabaseWrapper):  # type: ignore[m
             self.connection.is_shared = not (self.is_owner or self._keeps_session_state)
             self.connection.is_test_case = self._is_test_case
             self.connection.server_cursor_factory = _bound_server_cursor_class()
+            self.connection.on_switch = metrics.switched if metrics.is_on() else None
 
     def _is_test_case(self) -> bool:
         # A block of the code under test is none of these, and is refused as anywhere.
@@ -214,6 +218,8 @@ class DatabaseWrapper(django_tenants_backend.DatabaseWrapper):  # type: ignore[m
         super().init_connection_state()
         self._tell_driver()
         statements.watch(self.execute_wrappers)
+        if metrics.is_on():
+            sampling.ensure_running()
 
     def close_if_unusable_or_obsolete(self) -> None:
         """Close what has served enough tenants too; Django asks between requests and tasks."""
@@ -233,7 +239,7 @@ class DatabaseWrapper(django_tenants_backend.DatabaseWrapper):  # type: ignore[m
     def _close(self) -> None:
         if self.connection is not None:
             # Back in the pool it belongs to nobody, and its workers know no tenant.
-            self.connection.binder = None
+            self.connection.give_back()
             if self._has_served_enough():
                 # What the pool reads as older than its max_lifetime: it makes another one.
                 self.connection._expire_at = 0.0
@@ -402,6 +408,9 @@ class DatabaseWrapper(django_tenants_backend.DatabaseWrapper):  # type: ignore[m
 
     def close(self) -> None:
         super(django_tenants_backend.DatabaseWrapper, self).close()
+
+
+sampling.register(lambda: gauges.sample(DatabaseWrapper._connection_pools.values()))
 
 
 @lru_cache(maxsize=8)

@@ -14,6 +14,7 @@ server connection it likes.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -24,7 +25,7 @@ import psycopg
 from psycopg import errors, generators, pq
 
 from tenancy import context, schemas
-from tenancy.backend import positions, session_state
+from tenancy.backend import gauges, positions, session_state
 from tenancy.errors import TenantChangedInTransaction, TenantContextChanged
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ class Prefix(NamedTuple):
 
     sql: bytes
     statements: int
+    binding: Binding
 
 
 Binder = Callable[["Target"], Binding]
@@ -91,9 +93,13 @@ class BoundConnection(psycopg.Connection[Any]):
     is_test_case: Callable[[], bool] | None = None
     """Whether the open transaction is but what Django's TestCase rolls back."""
 
+    on_switch: Callable[[Target, float], None] | None = None
+    """Told how long the first message took that was bound to another tenant than the last."""
+
     schemas_served: set[str]
     """Where it has worked; PostgreSQL keeps a catalogue of each in the process's memory."""
 
+    _worked_for: str | None = None
     _session: Binding | None = None
     _is_block_bound = False
 
@@ -108,6 +114,7 @@ class BoundConnection(psycopg.Connection[Any]):
         super().__init__(*args, **kwargs)
         self.schemas_served = set()
         self._forget()
+        gauges.watch(self)
 
     def prefix_to_send(self) -> Prefix | None:
         """
@@ -139,7 +146,7 @@ class BoundConnection(psycopg.Connection[Any]):
             # from here on every statement of the transaction carries its own.
             self._has_rebound = True
         self._remember(activation, binding)
-        return Prefix(binding.sql, binding.statements)
+        return Prefix(binding.sql, binding.statements, binding)
 
     def _prefix_when_idle(self, activation: Activation, binding: Binding) -> Prefix | None:
         if self._bound is not None:
@@ -147,10 +154,10 @@ class BoundConnection(psycopg.Connection[Any]):
         if not self._autocommit:
             # If the server refuses it, the transaction has failed and will be forgotten.
             self._remember(activation, binding)
-            return Prefix(self._begin_sql(binding), 1 + binding.statements)
+            return Prefix(self._begin_sql(binding), 1 + binding.statements, binding)
         if self._session is None:
             self.schemas_served.add(binding.path[0])
-            return Prefix(binding.sql, binding.statements)
+            return Prefix(binding.sql, binding.statements, binding)
         if self._session == binding:
             return None
         raise TenantChangedInTransaction(
@@ -202,14 +209,33 @@ class BoundConnection(psycopg.Connection[Any]):
         activation = context.require_activation()
         binding = binder(activation.target)
         self._forget()
+        began = time.perf_counter()
         self._raise_first((yield from self._send_together(self._begin_sql(binding))))
+        self._note_switch(binding, began)
         self._remember(activation, binding)
 
     def bind_gen(self) -> Generator[Any, Any, None]:
         """Send the binding, with BEGIN if need be, for what cannot share a message with it."""
+        began = time.perf_counter()
         prefix = self.prefix_to_send()
         if prefix is not None:
             self._raise_first((yield from self._send_together(prefix.sql)))
+            self._note_switch(prefix.binding, began)
+
+    def _note_switch(self, binding: Binding, began: float) -> None:
+        """
+        Tell who wants to know how long it took since `began`, if it was for another tenant.
+
+        What the server does for a binding has no answer of its own: the time is that of the
+        whole message, so that it is a bound from above.
+        """
+        if self.on_switch is not None and binding.path[0] != self._worked_for:
+            self._worked_for = binding.path[0]
+            self.on_switch(context.require_current(), time.perf_counter() - began)
+
+    def give_back(self) -> None:
+        """Work for nobody: in a pool it is nobody's, and whoever gets it next begins anew."""
+        self.binder = self._worked_for = None
 
     def _commit_gen(self) -> Generator[Any, Any, None]:
         """
@@ -381,6 +407,7 @@ class BoundCursor(RefusingCursor):
     _prefix = _statement = b""
 
     def _maybe_prepare_gen(self, pgq: Any, **kwargs: Any) -> Generator[Any, Any, None]:
+        began = time.perf_counter()
         prefix = self._conn.prefix_to_send()
         if prefix is None:
             yield from super()._maybe_prepare_gen(pgq, **kwargs)  # type: ignore[misc]  # mixin
@@ -393,6 +420,7 @@ class BoundCursor(RefusingCursor):
         self._results_to_skip = prefix.statements
         try:
             yield from super()._maybe_prepare_gen(pgq, **kwargs)  # type: ignore[misc]  # mixin
+            self._conn._note_switch(prefix.binding, began)
         finally:
             # connection.queries and assertNumQueries show what the caller wrote.
             pgq.query = self._statement

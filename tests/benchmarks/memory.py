@@ -138,7 +138,7 @@ def measure(size: Size, *, progress: Progress) -> list[Samples]:
 
 def _follow(bound: Bound, size: Size, progress: Progress) -> Iterator[Point]:
     """Make the visits, the same with every bound, and yield how it stands after each step."""
-    random = Random(size.schemas)  # noqa: S311  # the same visits each time, and no secret
+    random = Random(size.schemas)  # the same visits each time, and no secret
     environment = bound.system.environment()
     with children.running("tests.benchmarks.crowd", **environment) as crowd, _superuser() as server:
         _require_same_machine(server)

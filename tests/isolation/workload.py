@@ -91,7 +91,7 @@ class Client:
     def __init__(self, report: Report, *, alias: str, number: int) -> None:
         self.report = report
         self.alias = alias
-        self.random = Random(number)  # noqa: S311  # the same work each time, no secret
+        self.random = Random(number)  # the same work each time, no secret
         self.rows = Practitioner.objects.using(alias)
         self.session = 0
 

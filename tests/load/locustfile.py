@@ -117,7 +117,7 @@ class Person(FastHttpUser):
         return None
 
     def some_patient(self) -> str:
-        return random.choice(list(self.clinic.patients))  # noqa: S311  # no secret
+        return random.choice(list(self.clinic.patients))  # no secret
 
 
 class Receptionist(Person):
@@ -132,7 +132,7 @@ class Receptionist(Person):
 
     @task(5)
     def search(self) -> None:
-        text = random.choice(SEARCHES)  # noqa: S311  # no secret
+        text = random.choice(SEARCHES)  # no secret
         for end in range(2, len(text) + 1):
             self.page(
                 "/patients/search/", kind="search (a keystroke)", sent={"q": text[:end]}, part=True
@@ -179,12 +179,12 @@ class Program(Person):
 
     @task(4)
     def read_a_patient(self) -> None:
-        patient = random.choice(self.known)  # noqa: S311  # no secret
+        patient = random.choice(self.known)  # no secret
         self.read(f"/api/v1/patients/{patient}/", kind="API: a patient")
 
     @task(2)
     def read_observations(self) -> None:
-        patient = random.choice(self.known)  # noqa: S311  # no secret
+        patient = random.choice(self.known)  # no secret
         self.read(f"/api/v1/patients/{patient}/observations/", kind="API: observations")
 
 

@@ -22,7 +22,7 @@ from tenancy.rollout import plan, replay
 from tests.tenancy.trial import Trial, groups, installed
 
 DDL: Any = ConnectionProxy(connections, "ddl")
-CHANCE = random.Random(5)  # noqa: S311  # no secret
+CHANCE = random.Random(5)  # no secret
 BEDS = migrations.CreateModel(
     "Bed", [("id", models.BigAutoField(primary_key=True)), ("code", models.TextField(default=""))]
 )

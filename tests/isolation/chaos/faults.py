@@ -26,7 +26,7 @@ class Faults:
     def __init__(self, pooler: PgBouncer, superuser: Server) -> None:
         self.pooler = pooler
         self.superuser = superuser
-        self.random = Random(0)  # noqa: S311  # for choosing, no secret
+        self.random = Random(0)  # for choosing, no secret
         self.counts: Counter[str] = Counter()
 
     def strike_while(self, process: Popen[bytes], *, at_most_seconds: float) -> None:

@@ -42,7 +42,7 @@ def main(plan: Plan) -> int:
         for number in range(plan.processes)
     ]
     killed = 0
-    random = Random(0)  # noqa: S311  # for choosing, no secret
+    random = Random(0)  # for choosing, no secret
     while time.monotonic() < until:
         pid = _fork(plan, until + 60, name=f"k{killed}", threads=plan.doomed_threads)
         time.sleep(random.uniform(*DOOMED_SECONDS))
@@ -81,7 +81,7 @@ def _work(plan: Plan, until: float, *, name: str, threads: int) -> int:
     running = [threading.Thread(target=client.work, args=[until]) for client in clients]
     for thread in running:
         thread.start()
-    counts = _disturb(clients, until, Random(name))  # noqa: S311  # as above
+    counts = _disturb(clients, until, Random(name))  # as above
     for thread in running:
         thread.join()
     for client in clients:
