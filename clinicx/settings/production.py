@@ -21,6 +21,8 @@ DATABASES = pooled(
 TENANCY_POOLER_MODES = pooler_modes()
 TENANCY_CONN_MAX_TENANTS = pool.max_tenants()
 TENANCY_IN_FLIGHT = pool.in_flight()
+if env.boolean("DB_STATEMENT_METRICS", False):
+    ORIGINAL_BACKEND = "django_prometheus.db.backends.postgresql"
 CACHES = caches(redis_url=env.required("REDIS_URL"))
 CELERY_BROKER_URL = env.required("REDIS_URL")
 TENANCY_BASE_DOMAIN = env.required("BASE_DOMAIN")
