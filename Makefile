@@ -13,7 +13,7 @@ ANY_PYTHON = $(firstword $(foreach name,python3 python3.12 python3.11 python3.13
 
 .PHONY: help
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: .venv/installed ## Start ClinicX with its servers; Ctrl-C stops them (PORT=8000)
@@ -83,8 +83,13 @@ bench: .venv/installed ## Measure tenancy beside plain Django and django-tenants
 load-test: .venv/installed ## Let people work at many clinics, beside a 'make up' (USERS=20 DURATION=30 CLINICS=20)
 	@$(PYTHON) -m tests.load $(if $(USERS),--users=$(USERS)) $(if $(DURATION),--seconds=$(DURATION)) $(if $(CLINICS),--clinics=$(CLINICS)) $(ARGS)
 
+.PHONY: k8s-check
+k8s-check: .venv/installed ## Build every overlay of k8s/ and check it (kubectl must be there)
+	@$(PYTHON) -m tests.k8s
+	@$(PYTHON) -m pytest tests/k8s -q $(ARGS)
+
 .PHONY: check
-check: lint types test leaks ## Everything CI runs
+check: lint types test leaks ## Everything CI runs, k8s-check with the tests
 
 .PHONY: fmt
 fmt: .venv/installed ## Put the code in order

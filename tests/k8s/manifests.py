@@ -96,7 +96,7 @@ class Workload:
 def workloads(objects: tuple[Object, ...]) -> Iterator[Workload]:
     for document in objects:
         kind, name = of(document)
-        spec = document["spec"] if "spec" in document else {}
+        spec = document.get("spec", {})
         if kind == "CronJob":
             spec = spec["jobTemplate"]["spec"]
         if "template" in spec and "spec" in spec["template"]:

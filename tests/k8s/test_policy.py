@@ -26,6 +26,13 @@ MADE = {
 }
 
 
+# What the code will read, by names that were agreed on.
+AGREED = {
+    *("METRICS_PORT", "POD_NAME", "OWNER_WORKER"),
+    *("WORKER_CONCURRENCY", "WORKER_MAX_MEMORY", "WORKER_SHUTDOWN_SECONDS"),
+}
+
+
 def every():
     for name in OVERLAYS:
         for workload in manifests.workloads(manifests.overlay(name)):
@@ -44,6 +51,11 @@ def containers(workloads):
         for name, workload in workloads
         for container in workload.containers
     ]
+
+
+@pytest.fixture(scope="module")
+def ours(containers):
+    return [each for each in containers if each[1]["image"].startswith("clinicx/backend:")]
 
 
 class TestPods:
@@ -135,15 +147,6 @@ class TestContainers:
 class TestOurImage:
     """What the code says of itself is what the manifests say of it."""
 
-    @pytest.fixture(scope="class")
-    def ours(self):
-        return [
-            (f"{name}: {workload}/{container['name']}", container)
-            for name, workload in every()
-            for container in workload.containers
-            if container["image"].startswith("clinicx/backend:")
-        ]
-
     def test_is_given_words_that_it_knows(self, ours):
         for where, container in ours:
             if "command" in container:
@@ -159,7 +162,7 @@ class TestOurImage:
         assert words == set(PROGRAMS)
 
     def test_is_given_variables_that_settings_read(self, ours):
-        known = variables_of_settings()
+        known = variables_of_settings() | AGREED
         shared = load(BASE / "configmap.yaml")["data"]
         assert shared.keys() <= known
         for where, container in ours:
@@ -221,7 +224,9 @@ def _secrets(node):
                 yield named["name"], named.get("key")
         for named in node.get("secretRefs", []):
             yield named["name"], named["key"]
-    children = node.values() if isinstance(node, dict) else node if isinstance(node, (list, tuple)) else ()
+    children = (
+        node.values() if isinstance(node, dict) else node if isinstance(node, (list, tuple)) else ()
+    )
     for child in children:
         yield from _secrets(child)
 
@@ -234,7 +239,9 @@ class TestReferences:
         objects = manifests.overlay(name)
         there = {of[1] for each in objects if (of := manifests.of(each))[0] == "ConfigMap"}
         for workload in manifests.workloads(objects):
-            named = {v["configMap"]["name"] for v in workload.pod.get("volumes", []) if "configMap" in v}
+            named = {
+                v["configMap"]["name"] for v in workload.pod.get("volumes", []) if "configMap" in v
+            }
             named |= {
                 source["configMapRef"]["name"]
                 for container in workload.containers
@@ -331,7 +338,10 @@ class TestManyReplicas:
         objects = manifests.overlay(name)
         budgets = [each["spec"] for each in objects if each["kind"] == "PodDisruptionBudget"]
         for document in objects:
-            if document["kind"] in ("Deployment", "StatefulSet") and document["spec"]["replicas"] > 1:
+            if (
+                document["kind"] in ("Deployment", "StatefulSet")
+                and document["spec"]["replicas"] > 1
+            ):
                 template = document["spec"]["template"]
                 labels = template["metadata"]["labels"]
                 where = manifests.of(document)
