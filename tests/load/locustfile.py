@@ -16,6 +16,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import gevent
 from locust import FastHttpUser, between, task
 from locust.exception import StopUser
 
@@ -31,6 +32,8 @@ UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
 # Who was registered by a test says where: see ClinicAdmin.
 REGISTERED = re.compile(r"Loadtest (load-\d+)")
 HIDDEN = re.compile(r'<input type="hidden" name="([^"]+)"(?: value="([^"]*)")?')
+# A 429 is no failure but a wait, so often; it has a row of its own in the table.
+TOLD_TO_WAIT, PATIENCE = "told to come back (429)", 5
 # As a receptionist types them: beginnings of names, a year.
 SEARCHES = ("an", "ma", "jo", "smith", "ga", "le", "19", "1985", "el", "ro")
 
@@ -81,14 +84,28 @@ class Person(FastHttpUser):
             headers["If-None-Match"] = self.tags[path]
         self._ask(path, kind=kind, headers=headers, names_clinic=False)
 
-    def _ask(
+    def _ask(self, path: str, **asked: Any) -> str | None:
+        """Ask, and again where the clinic has used up its share and is told when to come back."""
+        for _ in range(PATIENCE):
+            answer = self._ask_once(path, **asked)
+            if not isinstance(answer, int):
+                return answer
+            gevent.sleep(answer)
+        return self._ask_once(path, **asked, is_patient=False) or None
+
+    def _ask_once(
         self, path: str, *, kind: str, headers: dict[str, str], names_clinic: bool,
-        data: dict[str, str] | None = None,
-    ) -> str | None:  # fmt: skip
+        data: dict[str, str] | None = None, is_patient: bool = True,
+    ) -> str | int | None:  # fmt: skip
+        """Return the text; or nothing if that failed; or after how many seconds to come back."""
         with self.client.request(
             "GET" if data is None else "POST", path,
             name=kind, data=data, headers=headers, catch_response=True,
         ) as answer:  # fmt: skip
+            if answer.status_code == 429 and is_patient and "Retry-After" in answer.headers:
+                answer.request_meta["name"] = TOLD_TO_WAIT
+                answer.success()
+                return int(answer.headers["Retry-After"])
             if answer.status_code not in (200, 304):
                 answer.failure(f"status {answer.status_code}")
                 return None

@@ -96,7 +96,7 @@ def _pass_on(source: socket.socket, target: socket.socket, old: bytes, new: byte
 
 class TestLoadTest:
     def test_finds_nothing_amiss_where_nothing_is(self, load_test: LoadTest) -> None:
-        done = load_test("--users=11", "--seconds=8", "--clinics=1")
+        done = load_test("--users=11", "--seconds=4", "--clinics=1")
         cleaned = load_test("--clean")
 
         assert done.returncode == 0, done.stdout + done.stderr
@@ -107,7 +107,7 @@ class TestLoadTest:
         assert re.fullmatch(r"Deleted: load-\d+\.\n", cleaned.stdout)
 
     def test_finds_one_patient_of_another_clinic(self, load_test: LoadTest, mixed_up: int) -> None:
-        done = load_test("--users=4", "--seconds=6", port=mixed_up)
+        done = load_test("--users=4", "--seconds=4", port=mixed_up)
 
         assert done.returncode == 1
         assert "WRONG CLINIC: oak at elm" in done.stdout
