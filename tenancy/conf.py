@@ -40,6 +40,7 @@ class Settings:
     COMPAT: Collection[str] = ()
     POOLER_MODES: Mapping[str, str] = {}
     CONN_MAX_TENANTS: int | None = 300
+    CONNECTIONS: Mapping[str, Any] = {}
     CELERY_APP: str = ""
     GRACE: timedelta = timedelta(days=30)
     SLUG_RETIREMENT: timedelta = timedelta(days=365)

@@ -10,7 +10,7 @@ from typing import Any
 from csp.constants import NONE, SELF
 
 from clinicx import env
-from clinicx.settings import exposition, logs
+from clinicx.settings import exposition, logs, pool
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
 
@@ -60,6 +60,7 @@ TENANCY_METRICS = True
 TENANCY_METRICS_TENANTS = exposition.tenants()
 TENANCY_METRICS_POD = exposition.pod()
 TENANCY_METRICS_VERSION = env.text("CLINICX_VERSION", "unknown")
+TENANCY_CONNECTIONS = pool.connections()
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # Requests. The host decides whose request it is, and an unknown one is a 404 from the

@@ -88,3 +88,27 @@ def in_flight() -> dict[str, int | None]:
         "process": max(1, connections_per_worker() // 2),
         "tenant": env.integer("TENANT_IN_FLIGHT", TENANT_IN_FLIGHT, minimum=0) or None,
     }
+
+
+def connections() -> dict[str, Any]:
+    """
+    Return TENANCY_CONNECTIONS: what is deployed around a pod, for `connection_plan` and checks.
+
+    A pod knows its own pool and its workers. What there is beside it is what k8s/base says;
+    tests/contracts compares the two.
+    """
+    return {
+        "pods": 5,
+        "pods_at_most": 50,
+        "workers": workers(),
+        "pool": env.integer("DB_POOL_SIZE", SIZE, minimum=0) or SIZE,
+        "clients": 8,  # two workers of tasks, of four processes each
+        "mode": env.text("DB_POOLER_MODE", "") or "transaction",
+        "poolers": 2,
+        "pool_size": 25,
+        "reserve": 5,
+        "max_client_conn": 1000,
+        "max_connections": 500,
+        "reserved": 3,
+        "direct": 60,  # Keycloak's 40, and the owner's: tasks, migrations, backups, exporter
+    }

@@ -56,13 +56,17 @@ Each check has an id, a sentence and a hint that can be typed.
                tenancy.E066  hardly a month left in it
                tenancy.E067  somebody who can change it
                tenancy.W068  a PostgreSQL on which the owner's login can
+    capacity   tenancy.W085  more pods than there are connections for
+               tenancy.W086  connections that no worker uses
+               tenancy.E087  a server that takes fewer than are opened
     poolers    tenancy.E012  no transaction pooler where one was meant
                tenancy.E013  another mode than was meant
                tenancy.E014  the owner's address behind a transaction pooler
                tenancy.E015  prepared statements that stay behind
 
 Those of `audit`, `provisioning`, `server` and `poolers` ask the server, and run with
-`manage.py check --database default --database ddl`.
+`manage.py check --database default --database ddl`. Those of `capacity` run with `--deploy`,
+E087 with `--deploy --database default`.
 """
 
 from __future__ import annotations
@@ -80,6 +84,7 @@ from tenancy import context
 from tenancy.checks import (
     adoption,
     audit,
+    capacity,
     migrations,
     poolers,
     provisioning,
@@ -108,6 +113,9 @@ def register() -> None:
     # Likewise: a process that serves pages runs no migration, and need not load them.
     for check in migrations.CHECKS:
         register_check(check, "migrations")
+    # For whoever deploys: no reason for a pod that is there not to start.
+    register_check(capacity.check_plan, "capacity", deploy=True)
+    register_check(capacity.check_server, Tags.database, deploy=True)
     register_check(check_servers, Tags.database)
 
 
