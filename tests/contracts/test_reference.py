@@ -138,6 +138,16 @@ class TestReadme:
 
 
 class TestMakefile:
+    # What the first plan lets people type; backups are to come.
+    PLANNED = (
+        *("up", "down", "migrate", "migrate-results", "seed", "shell", "reset", "logs"),
+        *("health", "health-continuous"),
+    )
+
+    @pytest.mark.parametrize("target", PLANNED)
+    def test_has_what_the_first_plan_types(self, target: str) -> None:
+        assert f"\n.PHONY: {target}\n" in (ROOT / "Makefile").read_text()
+
     def test_every_target_says_what_it_does(self) -> None:
         makefile = (ROOT / "Makefile").read_text()
         phony = set(re.findall(r"^\.PHONY: (.+)$", makefile, re.MULTILINE))
