@@ -52,6 +52,11 @@ WORKDIR /srv/clinicx
 USER 10001:10001
 
 EXPOSE 8080
+# A worker and beat are asked by their file, a web server for a page; Kubernetes ignores it and
+# has its own probes.
+HEALTHCHECK --interval=30s --timeout=10s --start-period=60s --retries=3 \
+    CMD ["python", "-m", "clinicx", "alive"]
+
 # web, worker, owner-worker, beat, migrate, check-migrated: clinicx/__main__.py has them.
 ENTRYPOINT ["python", "-m", "clinicx"]
 CMD ["web"]

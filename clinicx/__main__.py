@@ -22,10 +22,6 @@ QUEUE, OWNERS_QUEUE = "celery", "tenancy-owner"
 
 # Who serves no pages does one thing at a time in each process, with one connection.
 NO_POOL = {"DB_POOL_SIZE": "0"}
-# SIGTERM lets tasks end for CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT, and gives the others back to
-# their queue. Without this it would wait for them until Kubernetes kills it, and Redis would
-# think for an hour that somebody is at them.
-SOFT_SHUTDOWN = {"REMAP_SIGTERM": "SIGQUIT"}
 
 
 @dataclass(frozen=True)
@@ -54,8 +50,7 @@ def _worker(name: str, *, queue: str, help: str, needs: tuple[str, ...] = ()) ->
         # Workers need not know of each other, and nobody listens to what they tell.
         *("--without-gossip", "--without-mingle", "--without-heartbeat"),
     ]
-    variables = {**NO_POOL, **SOFT_SHUTDOWN}
-    return Program(help, arguments, variables, needs, prepare=exposition.prepare)
+    return Program(help, arguments, NO_POOL, needs, prepare=exposition.prepare)
 
 
 PROGRAMS = {
@@ -74,6 +69,8 @@ PROGRAMS = {
         "queue the periodic tasks when they are due; one replica only, or each is queued twice",
         [
             *("-m", "celery", "--app=clinicx", "beat"),
+            # Tenancy's, which says that it lives.
+            "--scheduler=clinicx.alive:Scheduler",
             # What ran when. The root file system is read-only, and with an empty one nothing
             # is lost but what was due while beat was away.
             "--schedule=/tmp/celerybeat-schedule",
@@ -97,6 +94,9 @@ PROGRAMS = {
     ),
 }
 
+ALIVE = "alive"
+ALIVE_HELP = "ask whether this container's process is alive, for a probe; no process itself"
+
 HELP = """\
 usage: python -m clinicx WORD [OPTION ...]
 
@@ -116,9 +116,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if word in ("-h", "--help"):
         sys.stdout.write(_help())
         return 0
+    if word == ALIVE:
+        return _ask_whether_alive()
     if word not in PROGRAMS:
         said = f"There is no {word!r}." if word else "What shall it do?"
-        sys.stderr.write(f"{said} Say one of: {', '.join(PROGRAMS)}.\n")
+        sys.stderr.write(f"{said} Say one of: {', '.join([*PROGRAMS, ALIVE])}.\n")
         sys.stderr.write("'python -m clinicx --help' tells what each does.\n")
         return 2
     program = PROGRAMS[word]
@@ -139,9 +141,19 @@ def _become(program: Program, options: Sequence[str]) -> NoReturn:
     os.execv(sys.executable, [sys.executable, *program.arguments, *options])  # noqa: S606  # no shell
 
 
+def _ask_whether_alive() -> int:
+    from clinicx import probe
+
+    fault = probe.find_fault()
+    if fault:
+        sys.stderr.write(f"{fault}\n")
+    return 1 if fault else 0
+
+
 def _help() -> str:
-    width = max(map(len, PROGRAMS))
-    words = [f"  {word:<{width}}  {program.help}" for word, program in PROGRAMS.items()]
+    told = {word: program.help for word, program in PROGRAMS.items()} | {ALIVE: ALIVE_HELP}
+    width = max(map(len, told))
+    words = [f"  {word:<{width}}  {text}" for word, text in told.items()]
     return HELP.format(words="\n".join(words))
 
 

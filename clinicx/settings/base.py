@@ -181,6 +181,10 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_ENABLE_REMOTE_CONTROL = False
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_REDIRECT_STDOUTS = False
+# Where a worker, or beat, shows that it lives: in pods only, where a probe looks at it.
+CLINICX_ALIVE_FILE: Path | None = None
+# For how long tasks may go on after SIGTERM; None for as long as they take.
+CLINICX_SHUTDOWN_SECONDS: int | None = None
 # The schedule is crontab's text and not Celery's object: to import Celery takes 12 MB of each
 # process, also of those that serve pages.
 CELERY_BEAT_SCHEDULE: dict[str, Any] = {
@@ -201,6 +205,14 @@ if TENANCY_WARM_POOL:
         "schedule": "*/5 * * * *",
         "tenants": "platform",
         "options": {"queue": "tenancy-owner", "expires": 5 * 60},
+    }
+# Whether a worker has the owner's address: beat itself cannot know.
+if env.boolean("OWNER_WORKER", False):
+    CELERY_BEAT_SCHEDULE["reconcile-tenants"] = {
+        "task": "tenancy.reconcile",
+        "schedule": "41 2 * * *",
+        "tenants": "platform",
+        "options": {"queue": "tenancy-owner", "expires": 12 * 60 * 60},
     }
 
 # The API

@@ -7,7 +7,7 @@ from __future__ import annotations
 import logging
 
 from clinicx import env
-from clinicx.settings import logs, pool
+from clinicx.settings import logs, pool, worker
 from clinicx.settings.base import *  # noqa: F403  # what a settings module is for
 from clinicx.settings.base import STORAGES
 from clinicx.settings.databases import caches, databases, pooled, pooler_modes
@@ -25,6 +25,11 @@ if env.boolean("DB_STATEMENT_METRICS", False):
     ORIGINAL_BACKEND = "django_prometheus.db.backends.postgresql"
 CACHES = caches(redis_url=env.required("REDIS_URL"))
 CELERY_BROKER_URL = env.required("REDIS_URL")
+CELERY_WORKER_CONCURRENCY = worker.concurrency()
+CELERY_WORKER_MAX_TASKS_PER_CHILD = worker.max_tasks()
+CELERY_WORKER_MAX_MEMORY_PER_CHILD = worker.max_kilobytes()
+CLINICX_SHUTDOWN_SECONDS = worker.shutdown_seconds()
+CLINICX_ALIVE_FILE = worker.alive_file()
 TENANCY_BASE_DOMAIN = env.required("BASE_DOMAIN")
 
 # TLS ends at the ingress, which sets this header and drops a client's own.

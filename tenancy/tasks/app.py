@@ -5,6 +5,7 @@ The application of a project's Celery: `app = Celery("project")` where Celery's 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import celery
@@ -18,6 +19,7 @@ from tenancy.conf import settings
 FAN_OUT = "tenancy.fan_out"
 CARRY_OUT = "tenancy.carry_out"
 FILL_POOL = "tenancy.fill_pool"
+RECONCILE = "tenancy.reconcile"
 
 # Of the tasks that need the owner's address: workers that have it listen here, too.
 OWNERS_QUEUE = "tenancy-owner"
@@ -26,7 +28,7 @@ DEFAULTS = {
     "worker_consumer": "tenancy.tasks.worker:Consumer",
     "beat_scheduler": "tenancy.tasks.beat:Scheduler",
     # For whoever calls them by name alone; a queue on the task itself Celery 6 no longer knows.
-    "task_routes": {name: {"queue": OWNERS_QUEUE} for name in (CARRY_OUT, FILL_POOL)},
+    "task_routes": {name: {"queue": OWNERS_QUEUE} for name in (CARRY_OUT, FILL_POOL, RECONCILE)},
 }
 
 # A worker needs the owner's address as little as a process that serves pages; one that has
@@ -44,7 +46,7 @@ class Celery(celery.Celery):
         super().__init__(*args, **options)
         self.add_defaults(lambda: DEFAULTS)
         self.task(name=FAN_OUT, bind=True, shared=False, ignore_result=True)(_fan_out)
-        for name, function in ((CARRY_OUT, _carry_out), (FILL_POOL, _fill_pool)):
+        for name, function in OWNERS_TASKS.items():
             self.task(name=name, shared=False, ignore_result=True)(function)
 
 
@@ -65,6 +67,19 @@ def _fill_pool() -> None:
     from tenancy.tasks import owners  # as above
 
     owners.fill_pool()
+
+
+def _reconcile() -> None:
+    from tenancy.tasks import owners  # as above
+
+    owners.reconcile()
+
+
+OWNERS_TASKS: dict[str, Callable[..., None]] = {
+    CARRY_OUT: _carry_out,
+    FILL_POOL: _fill_pool,
+    RECONCILE: _reconcile,
+}
 
 
 @signals.celeryd_after_setup.connect

@@ -13,7 +13,7 @@ from typing import Any
 from django.utils.module_loading import import_string
 from django_tenants.utils import get_tenant_model
 
-from tenancy import context, pool, provisioning
+from tenancy import context, lifecycle, pool, provisioning
 from tenancy.conf import settings
 from tenancy.errors import NameTaken, TenantNotFound, UnableToProvision
 
@@ -53,3 +53,14 @@ def fill_pool() -> None:
     """Let TENANCY_WARM_POOL schemas wait that are as the code of today has them."""
     pool.discard_stale()
     pool.fill()
+
+
+def reconcile() -> None:
+    """Finish what was left of all organizations, and do what is due: see `reconcile_tenants`."""
+    for finding in lifecycle.reconcile():
+        if finding.error:
+            logger.error("%s: %s: %s", finding.subject, finding.what, finding.error)
+        elif finding.is_done:
+            logger.info("%s: %s: done", finding.subject, finding.what)
+        else:
+            logger.warning("%s: %s", finding.subject, finding.what)

@@ -15,7 +15,9 @@ from tenancy.context import PLATFORM
 from tenancy.lifecycle import Finding, deletion
 from tenancy.models import Organization, RetiredSlug, State
 from tenancy.references import WarmSchema
-from tests.fixtures import kills
+from tenancy.tasks import owners, testing
+from tenancy.tasks.testing import held_back
+from tests.fixtures import background, kills
 
 
 def reconcile(*slugs: str, dry_run: bool = False) -> list[Finding]:
@@ -191,3 +193,30 @@ class TestReconcile:
         with context.override(PLATFORM):
             assert WarmSchema.objects.count() == 0
         assert reconcile() == []
+
+
+class TestTask:
+    def test_deletes_what_was_let_go_when_its_grace_is_over(
+        self, birch: Organization, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """Queued by its name, as beat does; whoever has the owner's address does it."""
+        lifecycle.offboard(birch)
+        change(birch, delete_after=timezone.now())
+        with held_back(background.app) as messages, context.override(PLATFORM):
+            background.app.send_task("tenancy.reconcile")
+
+        with caplog.at_level("INFO", logger="tenancy.tasks"):
+            assert testing.run(background.app, messages[0])
+
+        assert state_of(birch) == State.DELETED
+        assert "birch: its grace is over: delete it: done" in caplog.messages
+
+    def test_says_what_could_not_be_done(
+        self, birch: Organization, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        change(birch, state=State.OFFBOARDING, delete_after=timezone.now(), is_on_hold=True)
+
+        owners.reconcile()
+
+        assert "birch: its grace is over, and it is on hold" in caplog.messages
+        change(birch, state=State.ACTIVE, delete_after=None, is_on_hold=False)
