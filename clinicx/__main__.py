@@ -96,6 +96,7 @@ PROGRAMS = {
 
 ALIVE = "alive"
 ALIVE_HELP = "ask whether this container's process is alive, for a probe; no process itself"
+WORDS = (*PROGRAMS, ALIVE)
 
 HELP = """\
 usage: python -m clinicx WORD [OPTION ...]
@@ -120,7 +121,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _ask_whether_alive()
     if word not in PROGRAMS:
         said = f"There is no {word!r}." if word else "What shall it do?"
-        sys.stderr.write(f"{said} Say one of: {', '.join([*PROGRAMS, ALIVE])}.\n")
+        sys.stderr.write(f"{said} Say one of: {', '.join(WORDS)}.\n")
         sys.stderr.write("'python -m clinicx --help' tells what each does.\n")
         return 2
     program = PROGRAMS[word]

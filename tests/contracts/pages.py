@@ -187,7 +187,7 @@ def make_targets(text: str) -> list[str]:
 
 def modules(text: str) -> list[str]:
     """What is started with `python -m`, and the word after it."""
-    known = {"clinicx": set(pod.PROGRAMS), "clinicx.local": _verbs(local._parser())}
+    known = {"clinicx": {*pod.WORDS, "--help"}, "clinicx.local": _verbs(local._parser())}
     faults = []
     for line in _typed(text):
         for module, word in re.findall(r"python -m ((?:clinicx|tests)[\w.]*)(?: ([a-z-]+))?", line):
