@@ -41,6 +41,7 @@ class Settings:
     POOLER_MODES: Mapping[str, str] = {}
     CONN_MAX_TENANTS: int | None = 300
     CONNECTIONS: Mapping[str, Any] = {}
+    DATABASE_PATIENCE: timedelta | None = None
     CELERY_APP: str = ""
     GRACE: timedelta = timedelta(days=30)
     SLUG_RETIREMENT: timedelta = timedelta(days=365)

@@ -16,6 +16,7 @@ from typing import Any
 import psycopg
 from django.core.exceptions import ImproperlyConfigured
 from django.db import NotSupportedError
+from django.db.backends.base.base import NO_DB_ALIAS
 from django.db.backends.postgresql.psycopg_any import IsolationLevel
 from django.db.transaction import TransactionManagementError
 from django.db.utils import DatabaseErrorWrapper
@@ -25,7 +26,7 @@ from django_tenants.postgresql_backend import base as django_tenants_backend
 from django_tenants.utils import has_multi_type_tenants
 
 from tenancy import compat, context, metrics, outages, ownership, roles, schemas
-from tenancy.backend import gauges, statements
+from tenancy.backend import gauges, server, statements
 from tenancy.backend.creation import DatabaseCreation
 from tenancy.backend.driver import Binding, BoundConnection, BoundCursor, BoundServerCursor
 from tenancy.backend.introspection import DatabaseIntrospection
@@ -90,7 +91,7 @@ class DatabaseWrapper(django_tenants_backend.DatabaseWrapper):  # type: ignore[m
         if pool := settings_dict["OPTIONS"].get("pool"):
             pool = {} if pool is True else pool
             settings_dict["OPTIONS"]["pool"] = {**pool, "connection_class": BoundConnection}
-            # The pool's own check sends a query at each checkout; ours sends nothing.
+            # Django's check of a pool sends a query at each checkout; ours sends nothing.
             settings_dict["CONN_HEALTH_CHECKS"] = False
         self.ops.compiler_module = "tenancy.backend.compiler"
         self._keeps_session_state = compat.is_on("session_state")
@@ -202,12 +203,32 @@ class DatabaseWrapper(django_tenants_backend.DatabaseWrapper):  # type: ignore[m
 
     @async_unsafe
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
-        connection = super().get_new_connection(conn_params)
-        while self.pool and not connection.is_alive():
-            connection.close()
-            self.pool.putconn(connection)
-            connection = super().get_new_connection(conn_params)
-        return connection
+        return super().get_new_connection({**conn_params, "server": server.at(conn_params)})
+
+    @property
+    def pool(self) -> Any:
+        """Return Django's pool of this address, of our class; None where none is wanted."""
+        options = self.settings_dict["OPTIONS"].get("pool")
+        if not options or self.alias == NO_DB_ALIAS:
+            return None
+        if self.alias not in self._connection_pools:
+            if self.settings_dict["CONN_MAX_AGE"] != 0:
+                raise ImproperlyConfigured("Pooling doesn't support persistent connections.")
+            # Only who has a pool needs psycopg's.
+            from tenancy.backend.pool import BoundPool
+
+            params = self.get_connection_params()
+            pool = BoundPool(
+                server=server.at(params),
+                # Django sets it as each user of the pool wants it.
+                kwargs={**params, "autocommit": True},
+                open=False,
+                configure=self._configure_connection,
+                **options,
+            )
+            # Two threads may come here at once, and one of the two is used.
+            self._connection_pools.setdefault(self.alias, pool)
+        return self._connection_pools[self.alias]
 
     def init_connection_state(self) -> None:
         if not ownership.is_installed():

@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from select import POLLIN, poll
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -26,6 +27,7 @@ from psycopg import errors, generators, pq
 
 from tenancy import context, schemas
 from tenancy.backend import gauges, positions, session_state
+from tenancy.backend.server import Server, ServerAway
 from tenancy.errors import TenantChangedInTransaction, TenantContextChanged
 
 if TYPE_CHECKING:
@@ -109,6 +111,43 @@ class BoundConnection(psycopg.Connection[Any]):
     _bindings: list[Binding]
     _activations: set[Activation]
     _has_rebound = False
+
+    server: Server | None = None
+    """Whom it is connected to, and from whom others of this process have heard."""
+
+    @classmethod
+    def connect(  # type: ignore[override]  # psycopg's names its own, which are passed on
+        cls, conninfo: str = "", *, server: Server | None = None, **kwargs: Any
+    ) -> BoundConnection:
+        """Connect as psycopg does; with `server`, not while that is known to be away."""
+        if server is not None:
+            at_server = _class_at(cls, server)  # type: ignore[arg-type]  # a class has a hash
+            return at_server.connect(conninfo, **kwargs)
+        if cls.server is None:
+            return super().connect(conninfo, **kwargs)
+        with cls.server.entering():
+            return super().connect(conninfo, **kwargs)
+
+    @classmethod
+    def _connect_gen(cls, conninfo: str = "") -> Generator[Any, Any, Any]:
+        connecting = super()._connect_gen(conninfo)
+        return cls.server.listening(connecting) if cls.server else connecting
+
+    def wait(self, gen: Any, *args: Any, **kwargs: Any) -> Any:
+        if self.server is None:
+            return super().wait(gen, *args, **kwargs)
+        answered = self.server.answered
+        try:
+            result = super().wait(self.server.listening(gen), *args, **kwargs)
+        except ServerAway:
+            # Its answer may come yet, and would be taken for the next statement's.
+            self.close()
+            raise
+        except errors.ProtocolViolation as error:
+            self.server.refused(error, answered=answered)
+            raise
+        self.server.answered += 1
+        return result
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -384,6 +423,12 @@ class BoundConnection(psycopg.Connection[Any]):
     def _run(self, step: Callable[[], Generator[Any, Any, None]]) -> None:
         with self.lock:
             self.wait(step())
+
+
+@lru_cache(maxsize=64)
+def _class_at(connection_class: type[BoundConnection], server: Server) -> type[BoundConnection]:
+    """Return a class of connections to `server`: psycopg connects by a class's own steps."""
+    return type(connection_class.__name__, (connection_class,), {"server": server})
 
 
 class RefusingCursor:
