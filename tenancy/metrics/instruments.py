@@ -12,11 +12,14 @@ from collections.abc import Iterable
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from tenancy.metrics.names import Metric
 
 DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
+
+_making = Lock()
 
 
 def is_installed() -> bool:
@@ -30,9 +33,15 @@ def directory() -> Path | None:
     return Path(path) if path else None
 
 
-@cache
 def made(metric: Metric) -> Any:
     """Return the instrument of `metric`, made once in a process."""
+    # Of two threads that ask first, the cache lets both make one, and the second is refused.
+    with _making:
+        return _make(metric)
+
+
+@cache
+def _make(metric: Metric) -> Any:
     import prometheus_client
 
     match metric.kind:
