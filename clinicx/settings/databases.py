@@ -18,6 +18,16 @@ from clinicx.settings import pool
 
 ISOLATION_LEVELS = {level.name.lower().replace("_", " "): level for level in IsolationLevel}
 
+# A server that vanishes says nothing, and TCP would wait for it for hours, and for what it was
+# sent for a quarter of one. In seconds, and the last in milliseconds; an address may say else.
+NETWORK = {
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 3,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 5000,
+}
+
 
 def databases(*, app_url: str, ddl_url: str) -> dict[str, Any]:
     """Return DATABASES; without `ddl_url` a process serves, and cannot migrate or provision."""
@@ -56,7 +66,7 @@ def _database(url: str) -> dict[str, Any]:
         # Every transaction brings its own binding, so a connection may be kept as long as it lives.
         "CONN_MAX_AGE": pool.MAX_AGE_SECONDS,
         "CONN_HEALTH_CHECKS": True,
-        "OPTIONS": {**parsed.get("OPTIONS", {}), "application_name": "clinicx"},
+        "OPTIONS": {**NETWORK, **parsed.get("OPTIONS", {}), "application_name": "clinicx"},
     }
 
 

@@ -53,6 +53,8 @@ def _logging(formatter: dict[str, Any]) -> dict[str, Any]:
             "django": {"handlers": [], "propagate": True},
             # A request's own line has its status.
             "django.request": {"filters": ["only_errors"]},
+            # Of a pool, what fails at each attempt: tenancy.outages says it once.
+            "psycopg.pool": {"level": "ERROR"},
             # As all others; without this gunicorn puts handlers of its own on them.
             "gunicorn.error": {"handlers": [], "propagate": True},
             "gunicorn.access": {"handlers": [], "propagate": True},

@@ -20,6 +20,7 @@ DATABASES = pooled(
 )
 TENANCY_POOLER_MODES = pooler_modes()
 TENANCY_CONN_MAX_TENANTS = pool.max_tenants()
+TENANCY_DATABASE_PATIENCE = pool.patience()
 TENANCY_IN_FLIGHT = pool.in_flight()
 if env.boolean("DB_STATEMENT_METRICS", False):
     ORIGINAL_BACKEND = "django_prometheus.db.backends.postgresql"
