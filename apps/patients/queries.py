@@ -14,6 +14,7 @@ from django.utils import timezone
 from apps.patients.codes import BirthDatePrecision, NameUse, TelecomSystem, TelecomUse
 from apps.patients.models import Patient, PatientAddress, PatientTelecom
 from apps.ui import wording
+from tenancy.query_cache import cached_query
 
 _CALLED = (TelecomSystem.PHONE, TelecomSystem.SMS, "")
 
@@ -84,6 +85,12 @@ class Details:
     person: tuple[Detail, ...]
     contacts: tuple[Detail, ...]
     identifiers: tuple[Detail, ...]
+
+
+@cached_query(Patient)
+def count_all() -> int:
+    """Return how many patients the clinic has: what is at the foot of its list."""
+    return Patient.objects.count()
 
 
 def in_list() -> QuerySet[Patient]:

@@ -80,6 +80,8 @@ def patient_page(request: StaffRequest, pk: UUID) -> HttpResponse:
 def _results(request: StaffRequest, *, token: str) -> dict[str, object]:
     text = searches.recall(request.session, token)
     found = Paginator(search(queries.in_list(), text), ROWS_A_PAGE)
+    if not text:
+        found.count = queries.count_all()
     shown = found.get_page(request.GET.get("page"))
     return {
         "text": text,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from apps.accounts.models import User
 from apps.patients import queries, searches
@@ -104,6 +106,37 @@ class TestPage:
             response = receptionist.get(PAGE)
 
         assert len(response.context["rows"]) == 25
+
+
+class TestCount:
+    @pytest.fixture
+    def nurse(
+        self, committed: None, elm: Organization, sign_in: Callable[..., User]
+    ) -> Iterator[TenantClient]:
+        """Elm's nurse at a browser, with real commits: in a transaction nothing is remembered."""
+        client = TenantClient(elm)
+        user = sign_in(client, "nurse")
+        yield client
+        with context.override(elm.as_active()):
+            Patient.objects.all().delete()
+            client.session.delete()
+            user.delete()
+
+    def test_is_asked_for_once_until_there_is_another_patient(
+        self, nurse: TenantClient, elm: Organization, register: Register
+    ) -> None:
+        counts = [self.counted(nurse, "0 in this clinic") for _ in range(2)]
+        with context.override(elm.as_active()):
+            register("Murray", "Fabian")
+        counts += [self.counted(nurse, "1 in this clinic") for _ in range(2)]
+
+        assert counts == [1, 0, 1, 0]
+
+    def counted(self, nurse: TenantClient, says: str) -> int:
+        """Return how many queries that count a page makes which says this."""
+        with CaptureQueriesContext(connection) as queries:
+            assert says in text_of(nurse.get(PAGE))
+            return sum("COUNT(*)" in query["sql"] for query in queries)
 
 
 class TestRow:
