@@ -413,6 +413,41 @@ class TestAnswersAboutPatients:
         assert again["Cache-Control"] == "private, no-store"
         assert changed.json()["family"] == "Eagle"
 
+    @pytest.mark.parametrize(
+        ("header", "value", "status"),
+        [
+            ("If-None-Match", "{tag}", 304),
+            ("If-None-Match", 'W/{tag}, "another"', 304),
+            ("If-None-Match", '"another"', 200),
+            ("If-Match", "{tag}", 200),
+            ("If-Match", '"another"', 412),
+        ],
+    )
+    def test_are_compared_by_their_tag(
+        self, header: str, value: str, status: int, doctor: TenantClient
+    ) -> None:
+        tag = doctor.get(LIST)["ETag"]
+
+        for method in (doctor.get, doctor.head):
+            answer = method(LIST, headers={header: value.format(tag=tag)})
+            assert (answer.status_code, answer.get("ETag", tag)) == (status, tag)
+        assert not tag.startswith("W/")
+
+    def test_have_a_tag_that_is_nobody_elses(
+        self, doctor: TenantClient, in_elm: Organization, oak: Organization, sign_in: Any
+    ) -> None:
+        """
+        All are told the same: that there is no patient.
+        """
+        nurse, oaks_doctor = TenantClient(in_elm), TenantClient(oak)
+        sign_in(nurse, "nurse")
+        sign_in(oaks_doctor, "doctor")
+
+        answers = [client.get(LIST) for client in (doctor, nurse, oaks_doctor)]
+
+        assert len({answer.content for answer in answers}) == 1
+        assert len({answer["ETag"] for answer in answers}) == 3
+
     def test_say_when_the_row_changed(self, doctor: TenantClient, register: Register) -> None:
         patient = register("Adler", "Ann")
         moment = timezone.now().replace(2024, 2, 29, 13, 7, 5)
