@@ -126,7 +126,7 @@ class TestAlternating:
         people = [browser(clinic, is_signed_in=clinic is not clinics[0]) for clinic in clinics]
         people[0].sign_in("doctor", PASSWORD)
         address.served.clear()
-        dice = random.Random(7)  # noqa: S311  # the same order each time
+        dice = random.Random(7)  # the same order each time
         turns = [(at, dice.choice(PAGES)) for at in range(CLINICS)] * (REQUESTS // CLINICS)
         dice.shuffle(turns)
         # One person asks one thing at a time, and eight of them at once.
