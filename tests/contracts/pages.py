@@ -210,7 +210,9 @@ def objects(text: str) -> list[str]:
     """Objects of Kubernetes: `kind/name`, and what kubectl is told."""
     known = _objects()
     kinds = {kind for kind, _ in known} | set(SHORT_KINDS)
-    named = re.findall(rf"(?<![\w-])({'|'.join(sorted(kinds))})/([a-z0-9-]+)", "\n".join(_typed(text)))
+    named = re.findall(
+        rf"(?<![\w-])({'|'.join(sorted(kinds))})/([a-z0-9-]+)", "\n".join(_typed(text))
+    )
     return [
         f"{kind}/{name}" for kind, name in named if (SHORT_KINDS.get(kind, kind), name) not in known
     ]
