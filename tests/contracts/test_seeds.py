@@ -20,6 +20,8 @@ from django.conf import settings
 from clinicx.settings import pool
 from clinicx.settings.databases import caches
 from tenancy.conf import Settings
+from tenancy.health import facts
+from tenancy.metrics import names
 from tests.k8s import manifests
 from tests.k8s.manifests import BASE, ROOT, load
 
@@ -142,7 +144,12 @@ LINES = [
         lambda: variable(WEB, "DB_POOL_SIZE"),
         "20",
     ),
-    Line('name: JAVA_OPTS / value: "-Xmx2g -Xms2g"', lambda: "JAVA_OPTS" in str(WEB), False, decision=34),
+    Line(
+        'name: JAVA_OPTS / value: "-Xmx2g -Xms2g"',
+        lambda: "JAVA_OPTS" in str(WEB),
+        False,
+        decision=34,
+    ),
     Line('requests: / memory: "2Gi"', lambda: WEB["resources"]["requests"]["memory"], "2Gi"),
     Line('requests: / cpu: "1000m"', lambda: WEB["resources"]["requests"]["cpu"], "1000m"),
     Line('limits: / memory: "3Gi"', lambda: WEB["resources"]["limits"]["memory"], "3Gi"),
@@ -297,6 +304,7 @@ LINES = [
         decision=35,
     ),
     Line("Maximum pods: 250 / 20 = 12 pods", lambda: 250 // pool.SIZE, 12, decision=35),
+    Line("Per pod: 20 connections", lambda: variable(WEB, "DB_POOL_SIZE"), "20"),
     Line("Transaction pooling mode", lambda: ini("pool_mode"), ["transaction"]),
     Line(
         "Effective connections: 1000+",
@@ -306,6 +314,9 @@ LINES = [
     ),
     Line("Maximum pods: 50+", lambda: SCALER["spec"]["maxReplicas"], 50),
     # Best Practices
+    Line("config.setMaximumPoolSize(20);", lambda: pool.SIZE, 20),
+    Line("config.setMinimumIdle(5);", lambda: pool.MIN_SIZE, 5),
+    Line("config.setConnectionTimeout(30000);", lambda: pool.TIMEOUT_SECONDS * 1000, 30000),
     Line(
         "Request for clinic1.clinicx.com",
         lambda: load(BASE / "configmap.yaml")["data"]["BASE_DOMAIN"],
@@ -329,9 +340,38 @@ LINES = [
     ),
 ]
 
+# Key Metrics to Monitor, with the labels that each is to have.
+METRICS = [
+    Line(
+        "name: tenant_requests_total / labels: [tenant_id, pod_name]",
+        lambda: (names.REQUESTS.name, names.REQUESTS.labels),
+        ("tenant_requests_total", ("tenant_id", "pod_name")),
+    ),
+    Line(
+        "name: schema_switch_duration_seconds / labels: [tenant_id]",
+        lambda: (names.SWITCH.name, names.SWITCH.kind, names.SWITCH.labels),
+        ("schema_switch_duration_seconds", "histogram", ("tenant_id",)),
+    ),
+    Line(
+        "name: db_connections_active / labels: [pod_name]",
+        lambda: (names.CONNECTIONS_ACTIVE.name, names.CONNECTIONS_ACTIVE.labels),
+        ("db_connections_active", ("pod_name",)),
+    ),
+    Line(
+        "name: tenant_response_time_seconds / labels: [tenant_id, endpoint]",
+        lambda: (names.RESPONSE_TIME.name, names.RESPONSE_TIME.kind, names.RESPONSE_TIME.labels),
+        ("tenant_response_time_seconds", "histogram", ("tenant_id", "endpoint")),
+    ),
+    Line('.withDetail("mode", "schema-per-tenant")', lambda: facts.MODE, "schema-per-tenant"),
+]
+
 # Scaling Scenarios: what each line says, and the overlay that is it.
 SCENARIOS = [
-    Line("Scenario 1: Normal Load (50-100 tenants)", lambda: scenario("production")["host"], "pgbouncer"),
+    Line(
+        "Scenario 1: Normal Load (50-100 tenants)",
+        lambda: scenario("production")["host"],
+        "pgbouncer",
+    ),
     Line("pods: 3-5", lambda: scenario("staging")["pods"], (3, 5)),
     Line("connections_per_pod: 20", lambda: scenario("production")["connections"], 20),
     Line("total_connections: 60-100", lambda: totals("staging"), (60, 100)),
@@ -366,7 +406,7 @@ def redis_replicas() -> int:
 
 
 class TestDocument:
-    @pytest.mark.parametrize("line", [*LINES, *SCENARIOS], ids=lambda line: line.quote)
+    @pytest.mark.parametrize("line", [*LINES, *METRICS, *SCENARIOS], ids=lambda line: line.quote)
     def test_is_kept_or_a_decision_says_why_not(self, line: Line) -> None:
         assert line.found() == line.wanted
 
