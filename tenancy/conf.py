@@ -35,6 +35,7 @@ class Settings:
     TENANT_RATES: Mapping[str, Mapping[str, str | None]] = {}
     IN_FLIGHT: Mapping[str, int | None] = {}
     TENANT_IN_FLIGHT: Mapping[str, Mapping[str, int | None]] = {}
+    TENANT_STATEMENT_TIMEOUTS: Mapping[str, timedelta] = {}
     READABLE_TABLES: tuple[str, ...] = ()
     PROCESS_CACHE_TENANTS: int = 500
     COMPAT: Collection[str] = ()

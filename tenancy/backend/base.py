@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any
@@ -128,9 +129,35 @@ class DatabaseWrapper(django_tenants_backend.DatabaseWrapper):  # type: ignore[m
         for schema in path:
             django_tenants_backend._check_schema_name(schema)
         if compat.is_on("no_roles"):
-            return Binding(target, path, None)
+            return Binding(target, path, None, self._timeout_of(target))
         suffix = "ddl" if is_owner else suffix
-        return Binding(target, path, roles.name(schemas.role_prefix(self), suffix))
+        role = roles.name(schemas.role_prefix(self), suffix)
+        return Binding(target, path, role, self._timeout_of(target))
+
+    def _timeout_of(self, target: Target) -> timedelta | None:
+        """
+        Return how long a statement of `target` may take; None, as long as the login's may.
+
+        Looked up by the schema, which everybody knows who works for a tenant, and once for
+        each connection: a setting does not change. Not for the owner, whose work is to migrate.
+        """
+        if self.is_owner or not isinstance(target, ActiveTenant):
+            return None
+        timeouts = settings.TENANT_STATEMENT_TIMEOUTS
+        timeout: timedelta | None = next(
+            (
+                timeout
+                for slug, timeout in timeouts.items()
+                if target.schema in (slug, f"{settings.SCHEMA_PREFIX}{slug.replace('-', '_')}")
+            ),
+            None,
+        )
+        if timeout is not None and timeout < timedelta(milliseconds=1):
+            raise ImproperlyConfigured(
+                f"TENANCY_TENANT_STATEMENT_TIMEOUTS has {timeout!r} for {target}, and PostgreSQL "
+                "would take that for no limit. Give a millisecond or more."
+            )
+        return timeout
 
     @property
     def _sees_public(self) -> bool:

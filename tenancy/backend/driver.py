@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import lru_cache
 from select import POLLIN, poll
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -51,6 +52,7 @@ class Binding:
     target: Target = field(compare=False)
     path: tuple[str, ...]
     role: str | None
+    statement_timeout: timedelta | None = None
 
     # Composed once: these are sent with every statement and every transaction.
     sql: bytes = field(init=False, compare=False, repr=False)
@@ -58,9 +60,12 @@ class Binding:
     statements: int = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "sql", schemas.bind_sql(self.path, self.role))
+        object.__setattr__(
+            self, "sql", schemas.bind_sql(self.path, self.role, self.statement_timeout)
+        )
         object.__setattr__(self, "commit", commit_sql([self]))
-        object.__setattr__(self, "statements", 1 if self.role is None else 2)
+        given = (self.path, self.role, self.statement_timeout)
+        object.__setattr__(self, "statements", len(given) - given.count(None))
 
 
 def commit_sql(bindings: Iterable[Binding]) -> bytes:
