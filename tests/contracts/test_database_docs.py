@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from django.core.management import call_command
 
 from tenancy import roles
 from tests.contracts.test_reference import COMMANDS
@@ -40,6 +42,23 @@ class TestIndex:
     @pytest.mark.parametrize("name", PLANNED)
     def test_links_those_that_are_there_and_no_other(self, name: str) -> None:
         assert (f"]({name})" in self.INDEX) is (FOLDER / name).exists()
+
+
+class TestPooling:
+    TEXT = (FOLDER / "05-connection-pooling.md").read_text()
+    SHOWN = re.findall(
+        r"```sh\n\S+ manage.py connection_plan ([^\n]*)\n```\n\n```text\n(.*?)```", TEXT, re.DOTALL
+    )
+
+    @pytest.mark.parametrize(("typed", "said"), SHOWN, ids=[typed for typed, _ in SHOWN])
+    def test_shows_what_the_command_says(self, typed: str, said: str) -> None:
+        out = StringIO()
+        call_command("connection_plan", *typed.split(), stdout=out)
+
+        assert [line.rstrip() for line in out.getvalue().splitlines()] == said.splitlines()
+
+    def test_shows_it(self) -> None:
+        assert len(self.SHOWN) == 3
 
 
 class TestGuide:
