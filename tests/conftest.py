@@ -15,5 +15,6 @@ pytest_plugins = [
     "tests.fixtures.pods",
     "tests.fixtures.workers",
     "tests.fixtures.leaks",
+    "tests.fixtures.metrics",
     "tests.fixtures.migrations",
 ]

@@ -7,9 +7,9 @@ from __future__ import annotations
 import logging
 
 from clinicx import env
-from clinicx.settings import logs, pool, worker
+from clinicx.settings import exposition, logs, pool, worker
 from clinicx.settings.base import *  # noqa: F403  # what a settings module is for
-from clinicx.settings.base import STORAGES
+from clinicx.settings.base import CELERY_BEAT_SCHEDULE, STORAGES
 from clinicx.settings.databases import caches, databases, pooled, pooler_modes
 
 DEBUG = False
@@ -31,6 +31,8 @@ CELERY_WORKER_MAX_TASKS_PER_CHILD = worker.max_tasks()
 CELERY_WORKER_MAX_MEMORY_PER_CHILD = worker.max_kilobytes()
 CLINICX_SHUTDOWN_SECONDS = worker.shutdown_seconds()
 CLINICX_ALIVE_FILE = worker.alive_file()
+if exposition.port():
+    CELERY_BEAT_SCHEDULE.update(exposition.BEAT_SCHEDULE)
 TENANCY_BASE_DOMAIN = env.required("BASE_DOMAIN")
 
 # TLS ends at the ingress, which sets this header and drops a client's own.

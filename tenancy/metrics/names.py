@@ -178,8 +178,7 @@ DATABASE_BYTES = Metric(
 BACKENDS = Metric(
     "database_backends",
     "gauge",
-    "Sessions at PostgreSQL by state.",
-    ("state",),
+    "Sessions at the databases of the server.",
     across="livemostrecent",
 )
 BACKENDS_LIMIT = Metric(
@@ -188,13 +187,7 @@ BACKENDS_LIMIT = Metric(
 LOCKS_WAITING = Metric(
     "database_locks_waiting",
     "gauge",
-    "Sessions that wait for a lock another one holds.",
-    across="livemostrecent",
-)
-LONGEST_TRANSACTION = Metric(
-    "database_longest_transaction_seconds",
-    "gauge",
-    "Age of the oldest open transaction.",
+    "Locks that a session waits for.",
     across="livemostrecent",
 )
 REPLICATION_LAG = Metric(

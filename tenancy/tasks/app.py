@@ -5,21 +5,25 @@ The application of a project's Celery: `app = Celery("project")` where Celery's 
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable
 from typing import Any
 
 import celery
-from celery import signals
+from celery import current_app, signals
 from django.core import checks
 from django.db import connections
 from django.utils.module_loading import import_string
 
+from tenancy import metrics
 from tenancy.conf import settings
 
 FAN_OUT = "tenancy.fan_out"
 CARRY_OUT = "tenancy.carry_out"
 FILL_POOL = "tenancy.fill_pool"
 RECONCILE = "tenancy.reconcile"
+MEASURE_FLEET = "tenancy.measure_fleet"
+MEASURE_SIZES = "tenancy.measure_sizes"
 
 # Of the tasks that need the owner's address: workers that have it listen here, too.
 OWNERS_QUEUE = "tenancy-owner"
@@ -28,7 +32,10 @@ DEFAULTS = {
     "worker_consumer": "tenancy.tasks.worker:Consumer",
     "beat_scheduler": "tenancy.tasks.beat:Scheduler",
     # For whoever calls them by name alone; a queue on the task itself Celery 6 no longer knows.
-    "task_routes": {name: {"queue": OWNERS_QUEUE} for name in (CARRY_OUT, FILL_POOL, RECONCILE)},
+    "task_routes": {
+        name: {"queue": OWNERS_QUEUE}
+        for name in (CARRY_OUT, FILL_POOL, RECONCILE, MEASURE_FLEET, MEASURE_SIZES)
+    },
 }
 
 # A worker needs the owner's address as little as a process that serves pages; one that has
@@ -75,11 +82,39 @@ def _reconcile() -> None:
     owners.reconcile()
 
 
+def _measure_fleet() -> None:
+    from tenancy import measuring  # as above
+
+    measuring.measure_fleet()
+    measuring.measure_queues(current_app)
+
+
+def _measure_sizes() -> None:
+    from tenancy import measuring  # as above
+
+    measuring.measure_sizes()
+
+
 OWNERS_TASKS: dict[str, Callable[..., None]] = {
     CARRY_OUT: _carry_out,
     FILL_POOL: _fill_pool,
     RECONCILE: _reconcile,
+    MEASURE_FLEET: _measure_fleet,
+    MEASURE_SIZES: _measure_sizes,
 }
+
+
+@signals.task_prerun.connect
+def note_begin(task: Any, **kwargs: Any) -> None:
+    task.request.began = time.perf_counter()
+
+
+@signals.task_postrun.connect
+def count_task(task: Any, state: str | None = None, **kwargs: Any) -> None:
+    """Count a task that ended, for whoever it ran; one that was refused is not begun."""
+    began = getattr(task.request, "began", None)
+    seconds = None if began is None else time.perf_counter() - began
+    metrics.task_ended(task.name, state or "unknown", seconds)
 
 
 @signals.celeryd_after_setup.connect

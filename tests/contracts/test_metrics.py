@@ -24,7 +24,7 @@ BOUNDED = {
     "sqlstate_class": "PostgreSQL's classes, connection, pool, other",
     "result": "hit, miss, error",
     "task": "names of the application's tasks",
-    "state": "words of tenancy, Celery and PostgreSQL",
+    "state": "words of tenancy and Celery",
     "queue": "the queues that tenancy and the project declare",
     "version": "the release",
 }

@@ -6,9 +6,10 @@ import asyncio
 import random
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from itertools import accumulate
 from pathlib import Path
-from threading import Thread
+from threading import Barrier, Thread
 from typing import Any
 
 import psycopg
@@ -33,21 +34,6 @@ from tenancy.models import Organization
 from tenancy.testing import TenantClient
 
 CLINICS = [f"clinic-{number}" for number in range(2_000)]
-
-
-@pytest.fixture
-def grown() -> Callable[..., float]:
-    """A function that returns by how much a series has grown since the test began."""
-    before: dict[tuple[str, tuple[tuple[str, str], ...]], float] = {}
-    for family in REGISTRY.collect():
-        for sample in family.samples:
-            before[sample.name, tuple(sorted(sample.labels.items()))] = sample.value
-
-    def grown(name: str, **labels: str) -> float:
-        now = REGISTRY.get_sample_value(name, labels) or 0.0
-        return now - before.get((name, tuple(sorted(labels.items()))), 0.0)
-
-    return grown
 
 
 class TestSeats:
@@ -398,6 +384,23 @@ class TestCache:
 
 
 class TestInstruments:
+    def test_are_made_once_by_many_threads(self) -> None:
+        """
+        The first two requests of a process may come at once.
+        """
+        metric = names.Metric("made_by_many_total", "counter", "For this test.")
+        together = Barrier(8)
+
+        def count() -> None:
+            together.wait()
+            instruments.child(metric).inc()
+
+        with ThreadPoolExecutor(8) as pool:
+            for done in [pool.submit(count) for _ in range(8)]:
+                done.result()
+
+        assert REGISTRY.get_sample_value(metric.name) == 8
+
     def test_observe_many_values_as_they_would_one_by_one(self) -> None:
         from prometheus_client import CollectorRegistry, Histogram
 
