@@ -51,14 +51,12 @@ def measure_sizes() -> None:
     child(names.DATABASE_BYTES).set(size)
 
 
-def measure_queues(app: Any) -> None:
-    """Write down how many messages wait in the queues of tenants and of the owner."""
+def measure_queues(app: Any, *queues: str) -> None:
+    """Write down how many messages wait in `queues` of a Celery application."""
     if not metrics.is_on():
         return
-    from tenancy.tasks.app import OWNERS_QUEUE  # Celery may not be installed
-
     with app.connection_or_acquire() as connection:
-        for queue in (app.conf.task_default_queue, OWNERS_QUEUE):
+        for queue in queues:
             child(names.QUEUE_LENGTH, queue).set(_length(connection, queue))
 
 

@@ -86,7 +86,7 @@ def _measure_fleet() -> None:
     from tenancy import measuring  # as above
 
     measuring.measure_fleet()
-    measuring.measure_queues(current_app)
+    measuring.measure_queues(current_app, current_app.conf.task_default_queue, OWNERS_QUEUE)
 
 
 def _measure_sizes() -> None:

@@ -74,13 +74,13 @@ def app() -> Iterator[Celery]:
 class TestQueues:
     def test_tell_how_many_messages_wait(self, app: Celery):
         queue = app.conf.task_default_queue
-        measuring.measure_queues(app)
+        measuring.measure_queues(app, queue, OWNERS_QUEUE)
         empty = value("task_queue_length", queue=queue)
         with context.override(context.PLATFORM):
             for _ in range(3):
                 app.send_task("measured.nothing")
 
-        measuring.measure_queues(app)
+        measuring.measure_queues(app, queue, OWNERS_QUEUE)
 
         assert empty == 0
         assert value("task_queue_length", queue=queue) == 3
