@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.contracts import pages
@@ -45,6 +47,21 @@ class TestPages:
         found = {page.relative_to(ROOT): pages.links(page.read_text(), page) for page in PAGES}
 
         assert {str(page): faults for page, faults in found.items() if faults} == {}
+
+
+class TestSources:
+    def test_refer_to_pages_that_exist(self) -> None:
+        """
+        A comment names a decision by its number alone.
+        """
+        named = {
+            (path.relative_to(ROOT), page)
+            for path in pages.list_sources()
+            for page in re.findall(r"\bdocs/[\w/.-]*\w", path.read_text())
+        }
+
+        assert len(named) > 20
+        assert [pair for pair in sorted(named) if not any(ROOT.glob(f"{pair[1]}*"))] == []
 
 
 class TestRules:
