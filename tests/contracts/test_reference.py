@@ -161,3 +161,11 @@ class TestChangelog:
         text = (ROOT / "CHANGELOG.md").read_text()
 
         assert re.findall(r"^(?:<{7}|={7}|>{7}).*$", text, re.MULTILINE) == []
+
+    def test_says_nothing_twice(self) -> None:
+        """
+        A line that one branch changed and another kept is there twice when they meet.
+        """
+        begun = [line[:40] for line in (ROOT / "CHANGELOG.md").read_text().splitlines() if line]
+
+        assert [each for each in begun if begun.count(each) > 1] == []
