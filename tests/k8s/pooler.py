@@ -11,8 +11,10 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import socket
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -48,18 +50,20 @@ def configuration(overlay: str = "production") -> dict[str, str]:
 class Pooler(PgBouncer):
     """The fixture's, with files that are there already and clients that want TLS."""
 
-    def write(self, files: dict[str, str], *, newer: bool) -> None:
+    def write(self, files: dict[str, str], *, newer: bool, server_tls: bool) -> None:
         users = "".join(
             f'"{login}" "{servers.PASSWORD}"\n'
             for login in (f"{self.database}_app", f"{self.database}_ddl_login", STATS)
         )
         for name, text in {**files, "userlist.txt": users}.items():
             path = self.folder / name
-            path.write_text(self._at_home(text, newer=newer) if name.endswith(".ini") else text)
+            path.write_text(
+                self._at_home(text, newer, server_tls) if name.endswith(".ini") else text
+            )
             account.choose().own(path)
         _make_certificate(self.folder)
 
-    def _at_home(self, text: str, *, newer: bool) -> str:
+    def _at_home(self, text: str, newer: bool, server_tls: bool) -> str:
         server = urlsplit(os.environ["DATABASE_SUPERUSER_URL"])
         replaced = {
             "clinicx = host=postgres-service port=5432 dbname=clinicx": (
@@ -69,13 +73,14 @@ class Pooler(PgBouncer):
             "clinicx_ddl_login = ": f"{self.database}_ddl_login = ",
             "listen_port = 6432": f"listen_port = {self.port}",
             "listen_addr = *": "listen_addr = 127.0.0.1",
-            # A server of the tests has no certificate, or one that nobody signed.
-            "server_tls_sslmode = verify-full": "server_tls_sslmode = disable",
-            "server_tls_ca_file = /etc/pgbouncer-server-ca/ca.crt": "",
+            "/etc/pgbouncer-server-ca/ca.crt": f"{self.folder}/tls.crt",
             **dict.fromkeys(FOLDERS, f"{self.folder}/"),
         }
         if not newer:
             text = text.replace(NEWER, "")
+        if not server_tls:
+            # The tests' PostgreSQL has no certificate.
+            text = text.replace(" = verify-full", " = disable")
         for theirs, ours in replaced.items():
             text = text.replace(theirs, ours)
         assert "/etc/" not in text
@@ -86,6 +91,11 @@ class Pooler(PgBouncer):
         return f"{super().url(login)}?{urlencode(checked)}"
 
     def start(self) -> None:
+        self.launch()
+        pgbouncer._wait(self.process, address=self.url("app"), log=self.log)
+
+    def launch(self) -> None:
+        """Start it, and return when it listens."""
         with self.log.open("ab") as output:
             self.process = subprocess.Popen(
                 [pgbouncer._program(), str(self.folder / "pgbouncer.ini")],
@@ -93,7 +103,11 @@ class Pooler(PgBouncer):
                 stderr=output,
                 **account.choose().identity,
             )
-        pgbouncer._wait(self.process, address=self.url("app"), log=self.log)
+        deadline = time.monotonic() + pgbouncer.PATIENCE_SECONDS
+        while not _listens(self.port):
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                pytest.fail(f"PgBouncer does not listen:\n{self.log.read_text()}")
+            time.sleep(0.02)
 
     def stats_url(self) -> str:
         url = self.url("app").replace(f"{self.database}_app", STATS, 1)
@@ -113,13 +127,18 @@ def running(files: dict[str, str]) -> Iterator[Pooler]:
 
 
 @contextmanager
-def prepared(files: dict[str, str], *, newer: bool) -> Iterator[Pooler]:
+def prepared(files: dict[str, str], *, newer: bool, server_tls: bool = False) -> Iterator[Pooler]:
     with tempfile.TemporaryDirectory(prefix="clinicx-pgbouncer-") as name:
         folder = Path(name)
         account.choose().own(folder)
         pooler = Pooler(port=ports.pick(preferred=0), folder=folder)
-        pooler.write(files, newer=newer)
+        pooler.write(files, newer=newer, server_tls=server_tls)
         yield pooler
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex((ports.HOST, port)) == 0
 
 
 def _make_certificate(folder: Path) -> None:

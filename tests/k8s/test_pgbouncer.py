@@ -10,6 +10,7 @@ from threading import Thread
 
 import psycopg
 import pytest
+from django.core.management import call_command
 from django.db import connection, connections
 from psycopg.rows import dict_row
 
@@ -167,11 +168,29 @@ class TestClinics:
             assert probe.mode(connections["default"]) == "transaction"
 
 
+class TestServer:
+    def test_without_the_certificate_that_is_wanted_is_not_spoken_to(self, django_db_setup: None):
+        """The tests' own PostgreSQL has no TLS: with the manifests' line nobody gets to it."""
+        files = pooler.configuration()
+        with pooler.prepared(files, newer=False, server_tls=True) as strict:
+            try:
+                strict.launch()
+                with pytest.raises(psycopg.OperationalError, match="query_wait_timeout"):
+                    psycopg.connect(strict.url("app"), connect_timeout=10).execute("SELECT 1")
+                assert show(strict, "SERVERS") == []
+            finally:
+                strict.stop()
+
+
 class TestOwner:
     def test_has_sessions_of_its_own(self, through: Pooler):
         """So that a pod may ask whether all is migrated, and has no way past the pooler."""
         with context.override(context.PLATFORM):
             assert probe.mode(connections["ddl"]) == "session"
+
+    def test_asks_through_it_whether_all_is_migrated(self, through: Pooler, capsys):
+        """The whole of what the init container runs: `migrate_schemas --check`."""
+        call_command("migrate_schemas", "--check")
 
     def test_has_at_most_two(self, running: Pooler):
         url = running.url("ddl_login")
