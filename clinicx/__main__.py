@@ -39,7 +39,8 @@ class Program:
 
 def _worker(name: str, *, queue: str, help: str, needs: tuple[str, ...] = ()) -> Program:
     arguments = [
-        *("-m", "celery", "--app=clinicx", "worker"),
+        # Without the picture with which it begins: each line is the log's.
+        *("-m", "celery", "--app=clinicx", "--quiet", "worker"),
         f"--queues={queue}",
         # %h is the pod: two workers of one name would take each other for themselves.
         f"--hostname={name}@%h",

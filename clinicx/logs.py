@@ -10,6 +10,8 @@ from __future__ import annotations
 import contextlib
 import logging
 import re
+import sys
+import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from types import TracebackType
@@ -18,6 +20,8 @@ from typing import Any, TextIO
 from pythonjsonlogger.json import JsonFormatter
 
 from tenancy import discretion
+
+logger = logging.getLogger(__name__)
 
 # Loggers whose messages hold no patient's data: our own, and those of servers about themselves.
 TRUSTED = ("tenancy", "clinicx", "apps", "gunicorn", "psycopg.pool", "celery.beat")
@@ -40,18 +44,20 @@ class Json(JsonFormatter):
         super().__init__(json_ensure_ascii=True)
         self._pod = pod
 
-    def add_fields(
-        self, log_data: dict[str, Any], record: logging.LogRecord, message_dict: dict[str, Any]
-    ) -> None:
-        log_data["time"] = _time(record)
-        log_data["level"] = record.levelname
-        log_data["logger"] = record.name
-        log_data["message"] = _message(record)
-        log_data["pod"] = self._pod
-        log_data.update(_known(record))
+    def format(self, record: logging.LogRecord) -> str:
+        # Not through the library's own, which takes whatever it finds on the record.
+        facts = {
+            "time": _time(record),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": _message(record),
+            "pod": self._pod,
+            **_known(record),
+        }
         if error := _error(record):
-            log_data["error"] = discretion.describe(error)
-            log_data["frames"] = discretion.frames(error, _trace(record))
+            facts["error"] = discretion.describe(error)
+            facts["frames"] = discretion.frames(error, _trace(record))
+        return self.serialize_log_record(facts)
 
 
 class Words(logging.Formatter):
@@ -86,6 +92,38 @@ class Console(logging.StreamHandler[TextIO]):
     def handleError(self, record: logging.LogRecord) -> None:
         with contextlib.suppress(OSError, ValueError):
             self.stream.write(f"A line of {record.name}, line {record.lineno}, was not writable.\n")
+
+
+def catch_the_rest() -> None:
+    """
+    Let be a line too what Python would write past every formatter, values and all.
+
+    That are warnings, and errors that nobody caught: of a thread, of an object's end, and of
+    the program itself.
+    """
+    logging.captureWarnings(True)
+    threading.excepthook = _say_of_thread
+    sys.unraisablehook = _say_of_end
+    sys.excepthook = _say_of_program
+
+
+def _say_of_thread(failure: threading.ExceptHookArgs) -> None:
+    if failure.exc_value is not None:
+        logger.error("a thread ended with an error", exc_info=failure.exc_value)
+
+
+def _say_of_end(failure: Any) -> None:
+    if failure.exc_value is not None:
+        logger.error("an error was ignored", exc_info=failure.exc_value)
+
+
+def _say_of_program(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    if isinstance(error, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, trace)
+    else:
+        logger.critical("ended with an error", exc_info=(kind, error, trace))
 
 
 class OnlyErrors(logging.Filter):

@@ -4,9 +4,8 @@ Production: everything that is a secret or an address comes from the environment
 
 from __future__ import annotations
 
-import logging
-
 from clinicx import env
+from clinicx.logs import catch_the_rest
 from clinicx.settings import exposition, logs, pool, worker
 from clinicx.settings.base import *  # noqa: F403  # what a settings module is for
 from clinicx.settings.base import CELERY_BEAT_SCHEDULE, STORAGES
@@ -56,5 +55,4 @@ STORAGES = {
 }
 
 LOGGING = logs.discreet_logging()
-# A warning may say a value, and would go to standard error past every formatter.
-logging.captureWarnings(True)
+catch_the_rest()
