@@ -16,6 +16,8 @@ class Browser:
     port: int
     host: str
     cookies: dict[str, str] = field(default_factory=dict)
+    extra: dict[str, str] = field(default_factory=dict)
+    """Headers in place of its own, or beside them."""
     _connection: http.client.HTTPConnection | None = None
 
     def get(self, path: str) -> tuple[int, str]:
@@ -48,14 +50,16 @@ class Browser:
             "Origin": f"https://{self.host}",
             "X-Forwarded-Proto": "https",
             "Content-Type": "application/x-www-form-urlencoded",
+            **self.extra,
         }
         connection.request(method, path, body=body or None, headers=headers)
         response = connection.getresponse()
         for header in response.headers.get_all("Set-Cookie", []):
             for name, morsel in SimpleCookie(header).items():
                 self.cookies[name] = morsel.value
-        return response.status, response.read().decode()
+        return response.status, response.read().decode(errors="replace")
 
     def close(self) -> None:
         if self._connection is not None:
             self._connection.close()
+            self._connection = None

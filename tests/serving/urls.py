@@ -14,6 +14,7 @@ from django.views.decorators.csrf import csrf_exempt
 
 from clinicx.urls.tenant import *  # noqa: F403  # handlers too
 from clinicx.urls.tenant import urlpatterns as pages
+from tests.serving import failing
 
 
 def who(request: HttpRequest) -> HttpResponse:
@@ -67,5 +68,9 @@ urlpatterns = [
     path("probe/slow/", slow, name="slow"),
     path("probe/write/", write, name="write"),
     path("probe/cache/", cached, name="cache"),
+    path("probe/fail/streaming/", failing.fail_streaming, name="fail-streaming"),
+    path("probe/fail/<slug:way>/", failing.fail, name="fail"),
+    path("probe/queue/<slug:way>/", failing.queue, name="queue"),
+    path("probe/leak/", failing.leak, name="leak"),
     path("probe/stream/", stream, name="stream"),
 ]
