@@ -94,6 +94,8 @@ class TestService:
     def test_sends_what_it_gets_to_the_pods_that_serve(self, deployment, container):
         spec = load(BASE / "backend" / "service.yaml")["spec"]
 
-        assert spec["selector"] == deployment["spec"]["template"]["metadata"]["labels"]
+        labels = deployment["spec"]["template"]["metadata"]["labels"]
+        assert spec["selector"].items() <= labels.items()
+        assert spec["selector"] == deployment["spec"]["selector"]["matchLabels"]
         (port,) = spec["ports"]
         assert port["targetPort"] in {each["containerPort"] for each in container["ports"]}

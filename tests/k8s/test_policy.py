@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 
 import pytest
@@ -256,9 +257,12 @@ class TestReferences:
             if service["kind"] != "Service" or "cnpg.io/cluster" in service["spec"]["selector"]:
                 continue
             wanted = service["spec"]["selector"].items()
-            (found,) = [each for each in workloads if wanted <= each.labels.items()]
-            for port in service["spec"]["ports"]:
-                ports = {*found.ports, *found.ports.values()}
+            found = [each for each in workloads if wanted <= each.labels.items()]
+            assert found, manifests.of(service)
+            # One for each, but for the service by which Prometheus finds whoever has numbers.
+            assert len(found) == 1 or service["spec"]["clusterIP"] == "None"
+            for each, port in itertools.product(found, service["spec"]["ports"]):
+                ports = {*each.ports, *each.ports.values()}
                 assert port["targetPort"] in ports, manifests.of(service)
 
     @pytest.mark.parametrize("name", OVERLAYS)
