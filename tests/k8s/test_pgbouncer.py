@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from tenancy import context
 from tenancy.checks import probe
 from tests.fixtures import pgbouncer as fixture
 from tests.k8s import pooler
+from tests.k8s.manifests import BASE, load
 from tests.k8s.pooler import Pooler
 
 THREADS = 8
@@ -180,6 +182,25 @@ class TestServer:
                 assert show(strict, "SERVERS") == []
             finally:
                 strict.stop()
+
+
+class TestDrain:
+    def test_lets_a_transaction_end_before_it_goes(self, django_db_setup: None):
+        """What preStop sends, and not SIGTERM, which until 1.23 cuts it off."""
+        deployment = load(BASE / "pgbouncer" / "deployment.yaml")
+        (container, _) = deployment["spec"]["template"]["spec"]["containers"]
+        assert "kill -INT 1" in container["lifecycle"]["preStop"]["exec"]["command"][-1]
+        with pooler.running(pooler.configuration()) as going:
+            assert going.process is not None
+            with psycopg.connect(going.url("app")) as client:
+                client.execute("SELECT 1")
+
+                going.process.send_signal(signal.SIGINT)
+
+                assert client.execute("SELECT pg_sleep(1), 2").fetchone() == ("", 2)
+                assert going.process.poll() is None
+                client.commit()
+            assert going.process.wait(timeout=10) == 0
 
 
 class TestOwner:
