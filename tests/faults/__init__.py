@@ -1,0 +1,1 @@
+"""What do clients see while something breaks, or somebody makes noise?"""
