@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
-from secrets import token_hex
+from secrets import choice, token_hex
 from threading import Lock
 from typing import Any, cast
 from weakref import finalize
@@ -38,8 +38,9 @@ NAMES = {PROCESS, TENANT}
 # and what it held is free again after this; a request that takes longer is one too many.
 LEASE = timedelta(seconds=30)
 
-# When one is refused others are about to be answered: there is room in a moment.
-RETRY_AFTER_SECONDS = 1
+# When one is refused others are about to be answered: there is room in a moment. Not in the
+# same for all, as those who were refused together would come back together.
+RETRY_AFTER_SECONDS = (1, 2, 3)
 
 _held: Counter[str] = Counter()
 _lock = Lock()
@@ -117,10 +118,11 @@ def limit(name: str) -> int | None:
 
 def refusal(name: str, most: int) -> TooManyInFlight:
     where = "in this process" if name == PROCESS else "in all of them"
+    retry_after = choice(RETRY_AFTER_SECONDS)
     return TooManyInFlight(
         f"{context.get_current()} has {most} requests in flight {where}. Try again in "
-        f"{RETRY_AFTER_SECONDS} s.",
-        retry_after=RETRY_AFTER_SECONDS,
+        f"{retry_after} s.",
+        retry_after=retry_after,
     )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import subprocess
 import sys
 import time
@@ -18,6 +19,7 @@ from dataclasses import asdict, dataclass
 from typing import NamedTuple
 
 PATIENCE_SECONDS = 30
+RETRY_AFTER = re.compile(rb"\r\nRetry-After: (\d+)\r\n", re.IGNORECASE)
 
 
 class Seen(NamedTuple):
@@ -36,7 +38,7 @@ class Crowd:
     clients: int
     seconds: float
     pause: float
-    """What each client waits between an answer and its next request; after a 429 a second."""
+    """What each client waits between an answer and its next request; after a 429, as told."""
 
     def start(self) -> Callable[[], list[Seen]]:
         """Let them begin; what is returned waits for their end."""
@@ -60,19 +62,19 @@ class Crowd:
 
     async def _client(self, host: str, number: int, began: float) -> list[Seen]:
         seen: list[Seen] = []
-        # Not all in the same moment.
-        await asyncio.sleep(self.pause * number / self.clients)
+        await asyncio.sleep(number / self.clients)  # not all in the same moment
         while time.monotonic() - began < self.seconds:
             start = time.monotonic()
             try:
-                status = await asyncio.wait_for(self._ask(host), PATIENCE_SECONDS)
+                status, retry_after = await asyncio.wait_for(self._ask(host), PATIENCE_SECONDS)
             except (OSError, EOFError, TimeoutError):
-                status = 0
+                status, retry_after = 0, 0
             seen.append(Seen(start - began, (time.monotonic() - start) * 1000, status))
-            await asyncio.sleep(1 if status == 429 else self.pause)
+            await asyncio.sleep(retry_after or self.pause)
         return seen
 
-    async def _ask(self, host: str) -> int:
+    async def _ask(self, host: str) -> tuple[int, int]:
+        """Return the status of the answer, and for how long it says to stay away."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         try:
             writer.write(
@@ -82,7 +84,8 @@ class Crowd:
             answer = await reader.read()
             if not answer:
                 raise EOFError
-            return int(answer.split(b" ", 2)[1])
+            told = RETRY_AFTER.search(answer)
+            return int(answer.split(b" ", 2)[1]), int(told[1]) if told else 0
         finally:
             writer.close()
 

@@ -77,7 +77,7 @@ class TestProcess:
         refused = ask(busy, elms)
 
         assert refused.status_code == 429
-        assert refused["Retry-After"] == "1"
+        assert refused["Retry-After"] in ("1", "2", "3")
 
     def test_refuses_nobody_else(self, busy: Any, oaks: ActiveTenant) -> None:
         assert ask(busy, oaks).status_code == 200
