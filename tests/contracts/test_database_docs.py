@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 from io import StringIO
 from pathlib import Path
 
 import pytest
+import yaml
 from django.core.management import call_command
 
 from tenancy import roles
@@ -59,6 +61,36 @@ class TestPooling:
 
     def test_shows_it(self) -> None:
         assert len(self.SHOWN) == 3
+
+
+class TestMonitoring:
+    TEXT = (FOLDER / "08-monitoring-metrics.md").read_text()
+    OBJECTS = ROOT / "k8s" / "base" / "monitoring"
+
+    def test_lists_every_row_of_the_dashboard(self) -> None:
+        board = json.loads((self.OBJECTS / "clinicx-dashboard.json").read_text())
+        rows = [panel["title"] for panel in board["panels"] if panel["type"] == "row"]
+
+        (table,) = re.findall(r"^\| row \| answers \|\n.*\n((?:\|.*\n)+)", self.TEXT, re.MULTILINE)
+        assert re.findall(r"^\| (.+?) \|", table, re.MULTILINE) == rows
+
+    def test_lists_every_alert_by_its_severity(self) -> None:
+        rules = yaml.safe_load((self.OBJECTS / "prometheusrule.yaml").read_text())
+        alerts = {
+            (rule["alert"], rule["labels"]["severity"])
+            for group in rules["spec"]["groups"]
+            for rule in group["rules"]
+        }
+
+        cells = [line.split("|")[2:4] for line in self.TEXT.splitlines() if "/runbooks/" in line]
+        told = {
+            (alert, severity)
+            for pair in cells
+            for cell, severity in zip(pair, ("critical", "warning"), strict=False)
+            for alert in re.findall(r"/runbooks/(\w+)\.md", cell)
+            if alert != "README"
+        }
+        assert told == alerts
 
 
 class TestGuide:
