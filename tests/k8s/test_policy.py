@@ -24,6 +24,7 @@ MADE = {
     "keycloak-tls": {"ca.crt", "tls.crt", "tls.key"},
     "pgbouncer-tls": {"ca.crt", "tls.crt", "tls.key"},
     "postgres-ca": {"ca.crt"},
+    "redis-tls": {"ca.crt", "tls.crt", "tls.key"},
 }
 
 

@@ -25,7 +25,8 @@ def running(overlay: str, folder: Path) -> Iterator[redis.Redis]:
     data = manifests.find(manifests.overlay(overlay), "ConfigMap", "redis-config")["data"]
     port = ports.pick(preferred=0)
     replaced = {
-        "port 6379": f"port {port}\nbind 127.0.0.1",
+        # This Redis was built without TLS; test_redis_tls.py puts it in front.
+        "include /etc/redis/tls.conf": f"port {port}\nbind 127.0.0.1",
         "dir /data": f"dir {folder}",
         "/etc/redis/": f"{folder}/",
     }

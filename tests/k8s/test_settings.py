@@ -89,7 +89,9 @@ class TestSettings:
                 for alias, database in found["databases"].items():
                     options = database["OPTIONS"]
                     assert options["sslmode"] == "verify-full", (where, alias)
-                    assert options["sslrootcert"] == "/etc/clinicx/ca.crt", (where, alias)
+                    asked = "authority" if "pgbouncer" in given["DB_HOST"] else "postgres"
+                    wanted = f"/etc/clinicx/{asked}.crt"
+                    assert options["sslrootcert"] == wanted, (where, alias)
 
     def test_lead_pages_through_the_pooler_without_the_owner(self):
         objects = manifests.overlay("peak")
