@@ -18,4 +18,4 @@ WHITENOISE_USE_FINDERS = True
 TENANCY_RATES: dict[str, str | None] = {"tenant": None, "client": None, "sign-in": None}
 TENANCY_IN_FLIGHT: dict[str, int | None] = {"process": None, "tenant": None}
 TENANCY_RESOLVER_MEMORY = timedelta(seconds=env.integer("TEST_RESOLVER_MEMORY", 30))
-CELERY_IMPORTS = ["tests.serving.failing"]
+CELERY_IMPORTS = ["tests.serving.failing", "tests.serving.working"]

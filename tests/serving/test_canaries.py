@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import http.client
 import json
-import os
 import re
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -18,15 +15,13 @@ from urllib.parse import quote
 from uuid import uuid4
 
 import pytest
-import redis
 
 from apps.patients import registry
 from apps.patients.models import Patient
 from clinicx.local import ports
 from tenancy import context, lifecycle
 from tenancy.models import Organization
-from tests.fixtures import servers
-from tests.fixtures.pods import COMPLETE, PATIENCE_SECONDS, ROOT, Pod
+from tests.fixtures.pods import PATIENCE_SECONDS, Pod
 from tests.serving import canaries, failing
 from tests.serving.browser import Browser
 from tests.serving.canaries import FAMILY, GIVEN, MRN, NOTE, PHONE
@@ -75,32 +70,9 @@ def pod(start: Callable[..., Pod], elm: Organization) -> Pod:
 
 
 @pytest.fixture
-def worker(start: Callable[..., Pod], tmp_path: Path, elm: Organization) -> Iterator[Path]:
+def worker(start_worker: Callable[..., Pod], elm: Organization) -> Path:
     """The log of a worker as a pod has it."""
-    log = tmp_path / "worker.log"
-    redis.Redis.from_url(os.environ["REDIS_URL"]).delete("clinicx:celery:celery")
-    environment = {
-        **{key: value for key, value in COMPLETE.items() if key != "DATABASE_DDL_URL"},
-        **SETTINGS,
-        "DATABASE_URL": servers.database_url(servers.database_name(), "app"),
-        "REDIS_URL": os.environ["REDIS_URL"],
-        "PATH": os.environ["PATH"],
-        "METRICS_PORT": "0",
-        "WORKER_CONCURRENCY": "1",
-        "ALIVE_FILE": str(tmp_path / "alive"),
-    }
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "clinicx", "worker"],
-            cwd=ROOT,
-            env=environment,
-            stdout=output,
-            stderr=output,
-        )
-    wait_until(lambda: " ready." in log.read_text(), log)
-    yield log
-    process.terminate()
-    process.wait(timeout=PATIENCE_SECONDS)
+    return start_worker(SETTINGS).log
 
 
 @pytest.fixture
