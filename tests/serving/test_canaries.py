@@ -230,7 +230,7 @@ def send(port: int, sent: bytes) -> str:
                 found += chunk
         except ConnectionResetError:
             pass
-    return found.decode()
+    return found.decode(errors="replace")
 
 
 def scrape(pod: Pod) -> str:
