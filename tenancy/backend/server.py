@@ -211,8 +211,8 @@ class Server:
         """
         params = {**self._params, "connect_timeout": CONNECT_TIMEOUT_SECONDS}
         with psycopg.connect(**params, autocommit=True) as connection:
-            self._heard += 1
             if not self.is_away:
+                self._heard += 1
                 return
             connection.pgconn.send_query(b"SELECT 1")
             answer = generators.execute(connection.pgconn)
