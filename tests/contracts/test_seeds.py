@@ -8,6 +8,7 @@ or in the code. Where that differs a decision says why, and quotes the line too.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -36,6 +37,15 @@ POOLER_CONFIG = load(BASE / "pgbouncer" / "configmap.yaml")
 SERVER = load(BASE / "postgres" / "cluster.yaml")["spec"]
 OWNER = load(BASE / "owner-worker" / "deployment.yaml")["spec"]["template"]["spec"]
 DECISIONS = ROOT / "docs" / "decisions"
+
+
+BOARD = json.loads((BASE / "monitoring" / "clinicx-dashboard.json").read_text())
+
+
+def panel(title: str) -> str:
+    """Return the first query of the board's panel."""
+    (found,) = [each for each in BOARD["panels"] if each["title"] == title]
+    return found["targets"][0]["expr"]
 
 
 def variable(container: dict[str, Any], name: str) -> str:
@@ -361,6 +371,29 @@ METRICS = [
         "name: tenant_response_time_seconds / labels: [tenant_id, endpoint]",
         lambda: (names.RESPONSE_TIME.name, names.RESPONSE_TIME.kind, names.RESPONSE_TIME.labels),
         ("tenant_response_time_seconds", "histogram", ("tenant_id", "endpoint")),
+    ),
+    Line(
+        '"title": "ClinicX Multi-Tenant Monitoring"',
+        lambda: BOARD["title"],
+        "ClinicX Multi-Tenant Monitoring",
+    ),
+    Line(
+        '"title": "Requests per Tenant" / '
+        '"query": "sum(rate(tenant_requests_total[5m])) by (tenant_id)"',
+        lambda: panel("Requests per Tenant"),
+        # The board's own choice of clinics beside.
+        'sum(rate(tenant_requests_total{tenant_id=~"$tenant"}[5m])) by (tenant_id)',
+    ),
+    Line(
+        '"title": "Active Connections per Pod" / "query": "db_connections_active"',
+        lambda: panel("Active Connections per Pod"),
+        "db_connections_active",
+    ),
+    Line(
+        '"title": "Schema Switch Performance"',
+        lambda: panel("Schema Switch Performance"),
+        "histogram_quantile(0.95, sum(rate(schema_switch_duration_seconds_bucket"
+        '{tenant_id=~"$tenant"}[5m])) by (le))',
     ),
     Line('.withDetail("mode", "schema-per-tenant")', lambda: facts.MODE, "schema-per-tenant"),
 ]

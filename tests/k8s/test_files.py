@@ -96,6 +96,25 @@ class TestOverlay:
         assert (K8S / "overlays" / name / "kustomization.yaml").read_text().startswith("# ")
 
 
+class TestWithoutKubectl:
+    def test_the_same_objects_are_put_together(self):
+        if not manifests.is_built():
+            pytest.skip("kubectl with kustomize 5 is not installed; there is nothing to compare")
+        ours = list(manifests.put_together(K8S / "overlays" / "production"))
+        theirs = manifests.overlay("production")
+
+        def by_name(objects):
+            return {of(each): each for each in objects}
+
+        assert by_name(ours) == by_name(theirs)
+        assert len(ours) == len(theirs)
+
+    def test_not_all_overlays_are_looked_at(self):
+        if not manifests.is_built():
+            pytest.skip("kubectl with kustomize 5 is not installed; only `production` is looked at")
+        assert manifests.ALL_OVERLAYS == OVERLAYS
+
+
 class TestNumbers:
     """A number without a reason is one that nobody dares to change."""
 
