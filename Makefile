@@ -75,6 +75,10 @@ test: .venv/installed ## Run the tests (ARGS='-k words')
 leaks: .venv/installed ## Try to get from one clinic to another, every way there is (ARGS='-k words')
 	@$(PYTHON) -m pytest --leak-kit -q -n 2 --dist loadscope $(ARGS)
 
+.PHONY: image
+image: .venv/installed ## Build the image that pods run (BASE_IMAGE=... for a base of your own)
+	@BASE_IMAGE=$(BASE_IMAGE) $(LOCAL) image
+
 .PHONY: bench
 bench: .venv/installed ## Measure tenancy beside plain Django and django-tenants (ONLY=switch, requests, memory, crash or fleet)
 	@$(PYTHON) -m tests.benchmarks $(ONLY) $(if $(ROUNDS),--rounds=$(ROUNDS)) $(ARGS)

@@ -9,7 +9,7 @@ import os
 import sys
 from pathlib import Path
 
-from clinicx.local import console, logs, processes, servers, shell, stack, state
+from clinicx.local import console, image, logs, processes, servers, shell, stack, state
 from clinicx.local.errors import AlreadyRunning, LocalStackError
 
 DESCRIPTION = """\
@@ -69,9 +69,16 @@ def _dispatch(options: argparse.Namespace) -> int:
         case "health":
             flags = {"--watch": options.watch, "--json": options.json}
             return stack.ask_health(dev, [flag for flag, is_on in flags.items() if is_on])
+        case "image":
+            _build_image(base=options.base)
         case "manage":
             return stack.manage(dev, options.arguments)
     return 0
+
+
+def _build_image(*, base: str | None) -> None:
+    built = image.build(base=base)
+    print(f"{built.name}, {built.megabytes} MB. 'docs/howto/run-with-compose.md' starts it.")
 
 
 def _reset(folders: list[Path], *, is_sure: bool) -> int:
@@ -166,6 +173,11 @@ def _parser() -> argparse.ArgumentParser:
     health = verbs.add_parser("health", help="ask the web server how it is")
     health.add_argument("--watch", action="store_true", help="look again until Ctrl-C")
     health.add_argument("--json", action="store_true", help="write it for a program")
+    built = verbs.add_parser("image", help="build the image that pods run")
+    built.add_argument(
+        "--base", default=os.environ.get("BASE_IMAGE") or None, metavar="IMAGE",
+        help="on this base (BASE_IMAGE), not on the Dockerfile's or one that is made here",
+    )  # fmt: skip
     manage = verbs.add_parser("manage", help="run manage.py, with the servers started if need be")
     manage.add_argument("arguments", nargs=argparse.REMAINDER)
     return parser

@@ -3,6 +3,7 @@ What the local stack could not do, and why.
 
     LocalStackError
     |__AlreadyRunning
+    |__UnableToBuild
     |__UnableToStart
     |__UnableToStop
 """
@@ -16,6 +17,10 @@ class LocalStackError(Exception):
 
 class AlreadyRunning(LocalStackError):
     """Another process serves this folder; nothing was started."""
+
+
+class UnableToBuild(LocalStackError):
+    """There is no image; what was made on the way is kept for the next attempt."""
 
 
 class UnableToStart(LocalStackError):
