@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import replace
 from time import monotonic
 
-from tenancy.health import facts, questions
+from tenancy.health import draining, facts, questions
 from tenancy.health.asking import Asked
 from tenancy.health.facts import POSTGRESQL, REDIS, Check, Readiness, Reason, State
 from tenancy.health.questions import Checks, Database, Visits
@@ -44,7 +44,6 @@ class Monitor:
         self.redis: Asked[Checks] = Asked(
             questions.ask_redis, fresh=FRESH_SECONDS, patience=patience
         )
-        self.is_draining = False
         self._answered_at = float("-inf")
 
     def readiness(self) -> Readiness:
@@ -60,7 +59,7 @@ class Monitor:
             redis,
             database.checks,
             schemas=database.schemas,
-            is_draining=self.is_draining,
+            is_draining=draining.is_on,
         )
 
     def _database(self) -> Database:
@@ -95,8 +94,3 @@ def _late(name: str, seconds: float) -> Check:
 # This process's own. Nothing is asked before somebody wants to know, so that each of the
 # processes that a server forks asks for itself.
 monitor = Monitor()
-
-
-def drain() -> None:
-    """Say from now on that this process is not ready: it answers what it has, and then ends."""
-    monitor.is_draining = True

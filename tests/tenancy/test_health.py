@@ -9,8 +9,10 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from typing import Any
 
+import psycopg
 import pytest
 from django.core.cache import caches
 from django.db import connection, connections
@@ -18,6 +20,7 @@ from django.test import AsyncClient, Client
 
 from clinicx.local import ports
 from tenancy import context
+from tenancy.health import draining
 from tenancy.health import monitor as monitors
 from tenancy.health.monitor import Monitor
 from tenancy.models import Organization
@@ -294,6 +297,25 @@ class TestFullPooler:
         assert monitor.database.wait(10)
         assert ready(probe)[1]["state"] == "up"
 
+    def test_that_lets_nobody_else_in_takes_no_pod_out_of_service(
+        self, through_pgbouncer: PgBouncer, probe: Client, monitor: Monitor
+    ) -> None:
+        """Whoever is in goes on, as this pod's own connections."""
+        clients = [psycopg.connect(through_pgbouncer.url("app")) for _ in range(2)]
+        with closing(through_pgbouncer.console()) as console:
+            before = console.execute("SHOW CONFIG").fetchall()
+            console.execute("SET max_client_conn = 2")
+            try:
+                status, told = ready(probe)
+            finally:
+                (limit,) = (row[1] for row in before if row[0] == "max_client_conn")
+                console.execute(f"SET max_client_conn = {limit}")
+        for client in clients:
+            client.close()
+
+        assert (status, told["state"]) == (200, "degraded")
+        assert told["checks"]["postgresql"]["reason"] == "it lets nobody else in"
+
 
 class TestRedis:
     def test_makes_pages_slower_and_nothing_else(
@@ -309,8 +331,8 @@ class TestRedis:
 
 
 class TestDraining:
-    def test_is_not_ready(self, probe: Client, monitor: Monitor) -> None:
-        monitor.is_draining = True
+    def test_is_not_ready(self, probe: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(draining, "is_on", True)
 
         status, told = ready(probe)
 
