@@ -98,6 +98,10 @@ def _sentences(
             f"{most.asked_for:,}."
         )
     yield from _sharing(most)
+    yield (
+        f"Not counted: each of {_count(most.pods * most.workers, 'worker')} opens one more for "
+        "some milliseconds, to ask whether the server is there."
+    )
     if wanted is not None:
         yield from _wanted(one, wanted)
     if tenants is not None:

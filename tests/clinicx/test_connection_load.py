@@ -137,13 +137,21 @@ class Watch:
             self.most[name] = max(number, self.most.get(name, 0))
 
 
-def at_server(superuser: psycopg.Connection[Any]) -> int:
-    """Return how many connections the application's login has, as PostgreSQL knows it."""
-    (number,) = superuser.execute(
-        "SELECT count(*) FROM pg_stat_activity WHERE usename = %s",
-        [f"{servers.database_name()}_app"],
-    ).fetchone() or (0,)
-    return int(number)
+@pytest.fixture
+def at_server() -> Iterator[Callable[[], int]]:
+    """A function that counts the connections of the application's login that the test brought."""
+    with psycopg.connect(os.environ["DATABASE_SUPERUSER_URL"], autocommit=True) as connection:
+
+        def list_all() -> set[int]:
+            rows = connection.execute(
+                "SELECT pid FROM pg_stat_activity WHERE usename = %s",
+                [f"{servers.database_name()}_app"],
+            )
+            return {pid for (pid,) in rows}
+
+        # Of tests before this one, such as those that another pooler keeps.
+        before = list_all()
+        yield lambda: len(list_all() - before)
 
 
 def in_pooler(pooler: PgBouncer) -> dict[str, int]:
@@ -155,12 +163,6 @@ def in_pooler(pooler: PgBouncer) -> dict[str, int]:
         "clients": sum(pool[name] for name in ("cl_active", "cl_waiting")),
         "servers": sum(pool[name] for name in ("sv_active", "sv_idle", "sv_used", "sv_tested")),
     }
-
-
-@pytest.fixture
-def superuser() -> Iterator[psycopg.Connection[Any]]:
-    with psycopg.connect(os.environ["DATABASE_SUPERUSER_URL"], autocommit=True) as connection:
-        yield connection
 
 
 def start_all(plan: Deployment, start: Callable[[dict[str, str]], Pod], url: str) -> list[Pod]:
@@ -205,7 +207,7 @@ class TestPodsThroughPgBouncer:
         sessions: dict[str, str],
         elm: Organization,
         oak: Organization,
-        superuser: psycopg.Connection[Any],
+        at_server: Callable[[], int],
     ) -> None:
         plan = THROUGH_POOLER
         with pgbouncer.running(pool_size=plan.pool_size) as pooler:
@@ -214,7 +216,7 @@ class TestPodsThroughPgBouncer:
                 console.execute("SET reserve_pool_timeout = 1")
                 console.execute(f"SET max_client_conn = {plan.max_client_conn}")
             pods = start_all(plan, start, pooler.url("app"))
-            watch = Watch(lambda: {**in_pooler(pooler), "postgres": at_server(superuser)})
+            watch = Watch(lambda: {**in_pooler(pooler), "postgres": at_server()})
             expected = {
                 "clients": plan.all_clients,
                 "servers": plan.through_poolers,
@@ -238,11 +240,11 @@ class TestPodsWithoutPooler:
         sessions: dict[str, str],
         elm: Organization,
         oak: Organization,
-        superuser: psycopg.Connection[Any],
+        at_server: Callable[[], int],
     ) -> None:
         plan = DIRECT
         pods = start_all(plan, start, servers.database_url(servers.database_name(), "app"))
-        watch = Watch(lambda: {"postgres": at_server(superuser)})
+        watch = Watch(lambda: {"postgres": at_server()})
 
         crowd = Crowd(pods, sessions)
         with locked(elm, oak):
