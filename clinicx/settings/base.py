@@ -168,7 +168,13 @@ STORAGES = {
 # Background tasks, for the clinic that queued them (docs/decisions/0014)
 
 TENANCY_CELERY_APP = "clinicx.celery.app"
-CELERY_BROKER_TRANSPORT_OPTIONS = {"global_keyprefix": "clinicx:celery:"}
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "global_keyprefix": "clinicx:celery:",
+    # A broker that hangs kept whoever queued a task for good; a worker asks it each second.
+    "socket_connect_timeout": 2,
+    "socket_timeout": 3,
+}
+CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0, "interval_max": 0.2}
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TIMEZONE = TIME_ZONE
 # Results would be patients' data in Redis, and nobody waits for one.

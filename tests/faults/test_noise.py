@@ -95,15 +95,18 @@ class TestNoise:
             assert set(statuses) == {200}
 
     @pytest.mark.slow
+    @pytest.mark.skipif(
+        "NOISE" not in os.environ,
+        reason="a minute, and a machine of its own: NOISE=1 pytest -s tests/faults/test_noise.py",
+    )
     def test_moves_the_others_by_far_less_than_without_the_limits(
         self, start: Start, committed: None, elm: Organization, oak: Organization, scratch: Any
     ) -> None:
         """
         200 clients at Elm ask for pages that take 0.2 seconds, and 10 at nine other clinics.
 
-        What is promised is a time. The factor with the limits is printed and compared with
-        that without them, which is many times as much; the promise itself is held where the
-        machine is ours alone: `pytest -s -m slow tests/faults/test_noise.py`.
+        What is promised is a time, so this is for a machine of its own, and by hand. The
+        factor is printed; asserted is only that without the limits it is many times as much.
         """
         trees = ["ash", "beech", "birch", "cedar", "elder", "fir", "hazel", "larch"]
         others = [f"{each}.clinicx.example" for each in trees] + [OAK]
