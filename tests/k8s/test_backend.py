@@ -55,7 +55,7 @@ class TestDeployment:
         assert pod["terminationGracePeriodSeconds"] > int(seconds) + gunicorn.graceful_timeout
 
     def test_waits_for_the_slowest_recovery_that_was_measured(self, container):
-        """148 seconds, at 5,000 schemas: until PostgreSQL answers a worker answers nothing."""
+        """148 seconds, at 5,000 schemas, should a pod ever be silent for as long as that takes."""
         probe = container["startupProbe"]
 
         assert probe["periodSeconds"] * probe["failureThreshold"] > 148
