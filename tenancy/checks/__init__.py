@@ -52,6 +52,7 @@ Each check has an id, a sentence and a hint that can be typed.
                tenancy.E009  a login with rights of its own
                tenancy.E016  a tenant's function that names a schema
                tenancy.E017  a function with its owner's rights and the caller's path
+               tenancy.E080  a login that may wait for ever
     audit      tenancy.E065  no audit log
                tenancy.E066  hardly a month left in it
                tenancy.E067  somebody who can change it

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.checks import CheckMessage, Error
 
-from tenancy import compat, schemas
+from tenancy import compat, roles, schemas
 from tenancy.conf import settings
 
 if TYPE_CHECKING:
@@ -38,6 +38,12 @@ SCHEMAS_OPEN_TO_LOGIN = """
        AND has_schema_privilege(session_user, namespace.oid, 'USAGE')
      ORDER BY namespace.nspname
      LIMIT 1
+"""
+TIMEOUTS_THAT_ARE_NONE = """
+    SELECT setting.name
+      FROM unnest(%(names)s::text[]) AS setting (name)
+     WHERE current_setting(setting.name)::interval = '0'
+     ORDER BY setting.name
 """
 # What begins like a tenant's schema may be a column, so the catalogue is asked whether it
 # is one. A body between BEGIN ATOMIC and END has no text, and follows what is renamed.
@@ -95,6 +101,8 @@ def check(connection: BaseDatabaseWrapper) -> list[CheckMessage]:
     messages = [*_check_version(connection)]
     if not compat.is_on("no_roles"):
         messages += _check_login(connection)
+        if connection.alias != settings.DDL_DATABASE:
+            messages += _check_timeouts(connection)
     if connection.alias == settings.DDL_DATABASE:
         messages += _check_names_in_functions(connection)
         messages += _check_definers(connection)
@@ -132,6 +140,20 @@ def _check_login(connection: BaseDatabaseWrapper) -> Iterator[CheckMessage]:
                 ),
                 id="tenancy.E009",
             )
+
+
+def _check_timeouts(connection: BaseDatabaseWrapper) -> Iterator[CheckMessage]:
+    login = connection.settings_dict["USER"]
+    for (name,) in _rows(connection, TIMEOUTS_THAT_ARE_NONE, names=[*roles.APP_TIMEOUTS]):
+        yield Error(
+            f"DATABASES[{connection.alias!r}] has no {name}: one request could keep a "
+            "connection for ever.",
+            hint=(
+                f'As a superuser: ALTER ROLE "{login}" SET {name} TO '
+                f"'{roles.APP_TIMEOUTS[name]}'; then connect anew."
+            ),
+            id="tenancy.E080",
+        )
 
 
 def _check_names_in_functions(connection: BaseDatabaseWrapper) -> Iterator[CheckMessage]:

@@ -9,10 +9,12 @@ other tests.
 from __future__ import annotations
 
 import math
+from contextlib import ExitStack
 from http import HTTPStatus
 
 import pytest
 
+from tenancy.models import Organization
 from tests.faults import hole
 from tests.faults.conftest import (
     OUTAGE_SECONDS,
@@ -20,10 +22,11 @@ from tests.faults.conftest import (
     OwnServer,
     Scenario,
     list_open_transactions,
+    superuser,
 )
 from tests.faults.traffic import Outage
 from tests.fixtures import servers
-from tests.fixtures.pgbouncer import PgBouncer
+from tests.fixtures.pgbouncer import PgBouncer, running
 
 PROMISED_SECONDS = 1.0
 MARGIN_SECONDS = 0.5
@@ -40,7 +43,8 @@ def check(outage: Outage) -> None:
     assert outage.recovery < RECOVERY_SECONDS
     # It was really away, and was there before and is afterwards.
     begin, end = outage.began_at, outage.ended_at
-    assert statuses(outage, 0, begin - 0.5) == {OK}
+    answered_before = [each for each in outage.traffic.answers if each.answered_at < begin]
+    assert {each.status for each in answered_before} - {TOO_MANY} == {OK}
     assert statuses(outage, begin + PROMISED_SECONDS, end - 0.5) == {AWAY}
     assert statuses(outage, end + RECOVERY_SECONDS, math.inf) <= {OK}
     assert {each.status for each in outage.traffic.probes} == {OK}
@@ -96,3 +100,26 @@ def test_the_network_swallows_everything(
         )
 
     check(outage)
+
+
+def test_one_clinic_holds_every_session_of_the_pooler(
+    scenario: Scenario, elm: Organization
+) -> None:
+    """Its statements wait for a lock; the others are told so when the pooler's patience ends."""
+    with ExitStack() as stack:
+        pooler = stack.enter_context(running(pool_size=3, settings={"query_wait_timeout": "1"}))
+        locker = stack.enter_context(superuser())
+        outage = scenario(
+            "A clinic in the way",
+            {"DATABASE_URL": pooler.url("app")},
+            break_it=lambda: locker.execute("BEGIN; LOCK TABLE tenant_oak.patients_patient"),
+            mend_it=lambda: locker.execute("ROLLBACK"),
+        )
+
+    assert set(outage.statuses) == {OK, AWAY, TOO_MANY}
+    assert all(each.retry_after for each in outage.refused)
+    ours = [each for each in outage.traffic.answers if each.host.startswith("elm.")]
+    assert max(each.seconds for each in ours) < 1 + PROMISED_SECONDS + MARGIN_SECONDS
+    assert outage.recovery < RECOVERY_SECONDS
+    assert {each.status for each in outage.traffic.probes} == {OK}
+    assert list_open_transactions() == []

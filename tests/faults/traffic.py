@@ -34,6 +34,7 @@ class Visitor:
 
 @dataclass(frozen=True)
 class Answer:
+    host: str
     asked_at: float
     seconds: float
     status: int
@@ -113,7 +114,7 @@ class Traffic:
             status, retry_after = NO_ANSWER, None
         finally:
             connection.close()
-        return Answer(began, time.monotonic() - began, status, retry_after)
+        return Answer(visitor.host, began, time.monotonic() - began, status, retry_after)
 
 
 @dataclass(frozen=True)

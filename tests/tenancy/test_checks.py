@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from django.core.checks import CheckMessage
-from django.db import connections, models
+from django.db import connection, connections, models
 from django.test.utils import isolate_apps
 
 from tenancy import checks, context, roles, router
@@ -210,6 +210,24 @@ class TestServer:
 
         assert message.id == "tenancy.E009"
         assert "tenant_elm" in message.msg
+
+    @pytest.mark.parametrize("name", roles.APP_TIMEOUTS)
+    def test_e080_a_login_that_may_wait_for_ever(
+        self, elm: Organization, committed: None, name: str
+    ) -> None:
+        app = roles.name(connections["ddl"].settings_dict["NAME"], "app")
+
+        with executed(
+            f"ALTER ROLE {app} SET {name} TO 0",
+            undone_by=f"ALTER ROLE {app} SET {name} TO '{roles.APP_TIMEOUTS[name]}'",
+        ):
+            connection.close()
+            (message,) = ask_servers(None, databases=["default"])
+        connection.close()
+
+        assert message.id == "tenancy.E080"
+        assert message.hint is not None
+        assert f"SET {name} TO '{roles.APP_TIMEOUTS[name]}'" in message.hint
 
 
 class TestFunctions:
