@@ -24,6 +24,7 @@ Each check has an id, a sentence and a hint that can be typed.
                tenancy.E027  a cache that is emptied for all tenants
                tenancy.E028  a file field with a storage for all tenants
                tenancy.E029  a rate that is not understood, or that nobody can count
+               tenancy.E088  a limit of requests in flight that is none, or that nobody counts
     tasks      tenancy.E030  no application of ours for tasks
                tenancy.E031  tasks that are not JSON
                tenancy.E032  a part of Celery that knows no tenants
@@ -86,6 +87,7 @@ from tenancy.checks import (
     adoption,
     audit,
     capacity,
+    in_flight,
     migrations,
     poolers,
     provisioning,
@@ -104,6 +106,7 @@ def register() -> None:
         *settings.CHECKS,
         *sessions.CHECKS,
         *stores.CHECKS,
+        *in_flight.CHECKS,
         *templates.CHECKS,
         *adoption.CHECKS,
     ):
