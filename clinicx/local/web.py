@@ -19,8 +19,6 @@ from clinicx.local.state import ROOT
 APPLICATION = "clinicx.wsgi:application"
 WORKERS = 2
 THREADS = 4
-# The path without what follows '?': a search has a patient's name there.
-ACCESS_LOG_FORMAT = '%(t)s %({host}i)s "%(m)s %(U)s" %(s)s %(B)s bytes %(M)s ms'
 
 
 def start(*, port: int, log: Path, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
@@ -34,8 +32,6 @@ def start(*, port: int, log: Path, environment: Mapping[str, str]) -> subprocess
         "--worker-class=gthread",
         f"--threads={THREADS}",
         "--graceful-timeout=5",
-        "--access-logfile=-",
-        f"--access-logformat={ACCESS_LOG_FORMAT}",
         # It would be in the home folder, one for all projects of this user.
         "--no-control-socket",
         f"--chdir={ROOT}",

@@ -17,20 +17,22 @@ FORMATS = {"json": "clinicx.logs.Json", "line": "clinicx.logs.Line"}
 
 def logging() -> dict[str, Any]:
     """Return LOGGING for a laptop: words, with what an error said and where."""
-    return _logging({"()": "clinicx.logs.Words"})
+    return _logging({"()": "clinicx.logs.Words"}, filters=[])
 
 
 def discreet_logging() -> dict[str, Any]:
     """Return LOGGING for production: no line has a patient's data."""
     chosen = env.choice("LOG_FORMAT", FORMATS) or "json"
-    return _logging({"()": FORMATS[chosen], "pod": pod_name()})
+    # A request's own line has its status already.
+    return _logging({"()": FORMATS[chosen], "pod": pod_name()}, filters=["only_errors"])
 
 
 def pod_name() -> str:
     return env.text("POD_NAME", socket.gethostname())
 
 
-def _logging(formatter: dict[str, Any]) -> dict[str, Any]:
+def _logging(formatter: dict[str, Any], *, filters: list[str]) -> dict[str, Any]:
+    """Return LOGGING with this formatter, and these filters of Django's own words of requests."""
     return {
         "version": 1,
         "disable_existing_loggers": False,
@@ -51,8 +53,7 @@ def _logging(formatter: dict[str, Any]) -> dict[str, Any]:
             # At INFO, as Django sets it: its logger of statements tells the parameters,
             # patients' data.
             "django": {"handlers": [], "propagate": True},
-            # A request's own line has its status.
-            "django.request": {"filters": ["only_errors"]},
+            "django.request": {"filters": filters},
             # Of a pool, what fails at each attempt: tenancy.outages says it once.
             "psycopg.pool": {"level": "ERROR"},
             # As all others; without this gunicorn puts handlers of its own on them.
