@@ -40,10 +40,12 @@ class Crowd:
     pause: float
     """What each client waits between an answer and its next request; after a 429, as told."""
 
+    niceness: str = "0"
+
     def start(self) -> Callable[[], list[Seen]]:
         """Let them begin; what is returned waits for their end."""
         program = [sys.executable, "-m", "tests.faults.crowd", json.dumps(asdict(self))]
-        process = subprocess.Popen(program, stdout=subprocess.PIPE)
+        process = subprocess.Popen(["nice", "-n", self.niceness, *program], stdout=subprocess.PIPE)
 
         def wait() -> list[Seen]:
             said, _ = process.communicate(timeout=self.seconds + 2 * PATIENCE_SECONDS)
