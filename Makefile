@@ -80,7 +80,7 @@ image: .venv/installed ## Build the image that pods run (BASE_IMAGE=... for a ba
 	@BASE_IMAGE=$(BASE_IMAGE) $(LOCAL) image
 
 .PHONY: bench
-bench: .venv/installed ## Measure tenancy beside plain Django and django-tenants (ONLY=switch, requests, memory, crash or fleet)
+bench: .venv/installed ## Measure tenancy beside plain Django and django-tenants (ONLY=switch, requests, metrics, memory, crash or fleet)
 	@$(PYTHON) -m tests.benchmarks $(ONLY) $(if $(ROUNDS),--rounds=$(ROUNDS)) $(ARGS)
 
 .PHONY: load-test

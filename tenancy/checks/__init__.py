@@ -58,6 +58,8 @@ Each check has an id, a sentence and a hint that can be typed.
                tenancy.E066  hardly a month left in it
                tenancy.E067  somebody who can change it
                tenancy.W068  a PostgreSQL on which the owner's login can
+    metrics    tenancy.E083  metrics without what they are counted with
+               tenancy.W084  requests that are not counted
     capacity   tenancy.W085  more pods than there are connections for
                tenancy.W086  connections that no worker uses
                tenancy.E087  a server that takes fewer than are opened
@@ -88,6 +90,7 @@ from tenancy.checks import (
     audit,
     capacity,
     in_flight,
+    metrics,
     migrations,
     poolers,
     provisioning,
@@ -109,6 +112,7 @@ def register() -> None:
         *in_flight.CHECKS,
         *templates.CHECKS,
         *adoption.CHECKS,
+        *metrics.CHECKS,
     ):
         register_check(check, "tenancy")
     # A tag of its own: asking imports Celery, which a process that serves pages may do without.

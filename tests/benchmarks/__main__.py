@@ -22,6 +22,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from tests.benchmarks import (
     crash,
     memory,
+    metrics,
     picture,
     requests,
     samples,
@@ -37,9 +38,9 @@ from tests.benchmarks.fleet import stage as fleet_stage
 from tests.benchmarks.fleet.measure import Extent
 from tests.benchmarks.samples import Samples
 
-BENCHMARKS = ("switch", "requests", "memory", "crash")
+BENCHMARKS = ("switch", "requests", "metrics", "memory", "crash")
 SIZES = (2, 100, 500)
-ROUNDS = {"switch": 60, "requests": 5}
+ROUNDS = {"switch": 60, "requests": 5, "metrics": 40}
 
 # Of the fleet: at which sizes, and how often.
 FLEET_SIZES = {
@@ -192,6 +193,10 @@ def _measure(
         "switch": (
             partial(switch.measure, operations=options.operations),
             switch.count_steps(sizes, rounds),
+        ),
+        "metrics": (
+            partial(metrics.measure, operations=options.operations),
+            metrics.count_steps(sizes, rounds),
         ),
         "requests": (
             partial(requests.measure, seconds=options.seconds, delays=options.delays),

@@ -15,6 +15,8 @@ MOST_FOR_A_QUERY = 1.10
 LEAST_OF_PLAIN = 0.95
 LEAST_OF_STOCK = {"0ms": 1.0, "1ms": 1.2}
 MOST_FOR_MANY_TENANTS = 1.2
+# What it takes to count a request, in microseconds.
+MOST_FOR_METRICS = 30
 # Of one process of the server, however many tenants there are.
 MOST_MEGABYTES = 200
 
@@ -81,6 +83,8 @@ def _judge_alone(samples: Samples) -> Iterator[Verdict]:
     if kind == "crash" and (seconds := samples.value(OURS.key)) is not None:
         most = MOST_SECONDS_AFTER_CRASH
         yield Verdict(samples, f"{most} s", seconds / most, 1.0)
+    if samples.metric.startswith("cost_metrics") and (cost := samples.value(OURS.key)) is not None:
+        yield Verdict(samples, f"{MOST_FOR_METRICS} us", cost / MOST_FOR_METRICS, 1.0)
     if kind == "rps" and to_plain is not None and to_stock is not None:
         yield Verdict(samples, PLAIN.title, to_plain, LEAST_OF_PLAIN, is_least=True)
         yield Verdict(samples, STOCK.title, to_stock, LEAST_OF_STOCK[last], is_least=True)

@@ -124,6 +124,25 @@ class TestRequests:
         assert list_left_behind() == []
 
 
+class TestMetrics:
+    @pytest.mark.slow
+    def test_are_measured_beside_nobodys_and_django_prometheus(self, measure: Callable[..., Rows]):
+        """
+        Each answer was of the tenant that was asked; how long it took is not asked here.
+        """
+        rows = measure("metrics")
+
+        assert {row["metric"] for row in rows} == {
+            f"{kind}_{name}_{endpoint}"
+            for kind in ("request", "cost")
+            for name in ("metrics", "django_prometheus")
+            for endpoint in ("list", "detail")
+        }
+        assert all(list(row) == KEYS for row in rows)
+        assert all(row["limit"] > 0 for row in rows if row["metric"].startswith("request_"))
+        assert list_left_behind() == []
+
+
 class TestMemory:
     @pytest.mark.slow
     @pytest.mark.skipif(not Path("/proc/meminfo").exists(), reason="Linux alone tells it, in /proc")

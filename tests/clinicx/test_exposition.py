@@ -14,6 +14,7 @@ from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from clinicx.local import ports
+from tenancy.metrics import names
 from tenancy.models import Organization
 from tests.fixtures.pods import Pod
 
@@ -154,6 +155,49 @@ class TestNumbers:
         assert 0 <= measured.value("db_connections_active", pod_name="pod-1") <= 20
         assert measured.value("db_pool_size") >= 1
         assert measured.value("requests_in_flight") == 0
+
+    def test_have_the_names_and_labels_that_dashboards_ask_for(self, measured: Measured) -> None:
+        """
+        What the board and the alerts are tested with is what a pod really says.
+        """
+        measured.wait_until(lambda: measured.value("db_pool_limit") == 20)
+        declared = {metric.name.removesuffix("_total"): metric for metric in names.ALL}
+        told = measured.families()
+
+        assert (
+            {
+                "tenant_requests",
+                "tenant_responses",
+                "tenant_response_time_seconds",
+                "schema_switch_duration_seconds",
+                "db_connections_active",
+            }
+            <= told.keys()
+            <= declared.keys()
+        )
+        for name, family in told.items():
+            assert family.type == declared[name].kind
+            for sample in family.samples:
+                assert sample.labels.keys() - {"le"} == set(declared[name].labels), name
+
+    def test_hold_nothing_that_a_client_sent(self, measured: Measured) -> None:
+        """
+        A patient's name in path, search, header, cookie and host is in no number.
+        """
+        name = "eleanor-rigby"
+        for host, path in (
+            (HOST, f"/api/v1/patients/{name}/"),
+            (HOST, f"/api/v1/patients/?search={name}"),
+            (f"{name}.clinicx.example", "/api/v1/patients/"),
+        ):
+            connection = http.client.HTTPConnection("127.0.0.1", measured.pod.port, timeout=10)
+            headers = {"Host": host, "X-Forwarded-Proto": "https", "X-Tenant": name}
+            connection.request("GET", path, headers=headers | {"Cookie": f"sessionid={name}"})
+            assert connection.getresponse().status in (401, 404)
+            connection.close()
+
+        assert measured.value("tenant_requests_total", tenant_id="unknown") >= 1
+        assert name not in measured.get()[1].lower()
 
     def test_are_read_while_postgresql_is_away(
         self, start: Callable[[dict[str, str]], Pod], tmp_path: Path
