@@ -26,6 +26,7 @@ def is_installed() -> bool:
     return find_spec("prometheus_client") is not None
 
 
+@cache
 def directory() -> Path | None:
     """Return where the processes of this pod keep their numbers; None for a process alone."""
     # prometheus_client's own variable, set by whoever starts the processes.

@@ -13,6 +13,7 @@ from django.core.exceptions import MiddlewareNotUsed
 from django.http import HttpRequest, HttpResponseBase
 
 from tenancy import metrics
+from tenancy.metrics import sampling
 from tenancy.metrics.names import PLATFORM, UNKNOWN
 
 # Requests that no route takes, and routes whose name says nothing.
@@ -68,6 +69,7 @@ class MetricsMiddleware:
 
 
 def _count(request: HttpRequest, status: int, seconds: float) -> None:
+    sampling.ensure_running()
     metrics.request_answered(_tenant_of(request), endpoint_of(request), status, seconds)
 
 
