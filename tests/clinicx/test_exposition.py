@@ -63,12 +63,10 @@ class Measured:
             time.sleep(0.1)
 
     def list_workers(self) -> list[int]:
-        children = Path(f"/proc/{self.pod.process.pid}/task")
-        return [
-            int(child)
-            for thread in children.iterdir()
-            for child in (thread / "children").read_text().split()
-        ]
+        """Return the children of the main thread, who forks; others answer scrapes and end."""
+        process = self.pod.process.pid
+        children = Path(f"/proc/{process}/task/{process}/children").read_text()
+        return [int(child) for child in children.split()]
 
     def count_files(self) -> int:
         return len(list(self.directory.glob("*/*.db")))
