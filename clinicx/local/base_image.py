@@ -48,9 +48,9 @@ def ensure(buildah: list[str], *, requirements: Path) -> dict[str, str]:
     # New wheels for new pins; those of before are kept, as one goes back and forth.
     pins = hashlib.sha256(requirements.read_bytes()).hexdigest()[:12]
     build = f"{BUILD_REPOSITORY}:{pins}"
-    if not _exists(buildah, NAME):
+    if not exists(buildah, NAME):
         _make_base(buildah)
-    if not _exists(buildah, build):
+    if not exists(buildah, build):
         _make_build_base(buildah, build, requirements)
     return {"BASE_IMAGE": NAME, "BUILD_IMAGE": build}
 
@@ -93,7 +93,7 @@ def _options() -> list[str]:
     return [*only, "--implementation=cp", f"--python-version={PYTHON}", *abis, *platforms]
 
 
-def _exists(buildah: list[str], name: str) -> bool:
+def exists(buildah: list[str], name: str) -> bool:
     return (
         subprocess.run([*buildah, "inspect", "--type=image", name], capture_output=True).returncode
         == 0

@@ -7,11 +7,13 @@ in a chroot, which needs root and no engine, on a base that is made here (base_i
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
 import subprocess
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +24,8 @@ from clinicx.local.state import ROOT, VAR
 
 REPOSITORY = "clinicx/backend"
 FOLDER = VAR / "image"
+# Under a name of the files that it was built of, so that nothing is built twice of the same.
+OF_FILES = "localhost/clinicx-of"
 # Everything of buildah's in our folder, and as plain folders: vfs works in any file system.
 BUILDAH = ["buildah", f"--root={FOLDER / 'storage'}", f"--runroot={FOLDER / 'run'}",
            "--storage-driver=vfs"]  # fmt: skip
@@ -43,23 +47,70 @@ def build(*, base: str | None = None, engine: str | None = None) -> Built:
     """
     engine = engine or _find_engine()
     name = f"{REPOSITORY}:{_version()}"
-    command = [engine, "build", *_pip_secret()]
+    if engine == "buildah":
+        return Built(name, engine, _build_in_chroot(name, base))
+    arguments = _labels() | ({"BASE_IMAGE": base} if base else {})
+    with console.step(f"Image {name}, by {engine}"):
+        _build([engine, "build", *_pip_secret()], arguments, tags=[name])
+    asked = [engine, "image", "inspect", "--format={{.Size}}", name]
+    return Built(name, engine, int(base_image.say(asked)) // 1_000_000)
+
+
+def _build_in_chroot(name: str, base: str | None) -> int:
+    """Build by buildah, unless that was done of the same files; return the megabytes."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
     arguments = _labels()
     if base:
         arguments |= {"BASE_IMAGE": base}
-    if engine == "buildah":
-        FOLDER.mkdir(parents=True, exist_ok=True)
+    else:
+        pins = ROOT / "requirements-production.txt"
+        arguments |= base_image.ensure(BUILDAH, requirements=pins)
+    of_these = f"{OF_FILES}:{_digest(arguments)}"
+    if base_image.exists(BUILDAH, of_these):
+        base_image.say([*BUILDAH, "tag", of_these, name])
+    else:
         # Docker's format has HEALTHCHECK, and the other has not.
         command = [*BUILDAH, "build", "--isolation=chroot", "--format=docker"]
         command += [f"--timestamp={_committed_at()}", *(_pip_secret() if base else ())]
-        if not base:
-            arguments |= base_image.ensure(
-                BUILDAH, requirements=ROOT / "requirements-production.txt"
-            )
-    flags = [f"--build-arg={key}={value}" for key, value in arguments.items()]
-    with console.step(f"Image {name}, by {engine}"):
-        base_image.say([*command, *flags, f"--tag={name}", str(ROOT)])
-    return Built(name, engine, _megabytes(engine, name))
+        with console.step(f"Image {name}, by buildah"):
+            _build(command, arguments, tags=[name, of_these])
+        _remove_others(of_these)
+    listed = json.loads(base_image.say([*BUILDAH, "images", "--json", name]))
+    return _as_megabytes(str(listed[0]["size"]))
+
+
+def _remove_others(kept: str) -> None:
+    """Remove what was built of other files: each is whole, and nobody asks for it by its name."""
+    for listed in json.loads(base_image.say([*BUILDAH, "images", "--json"])):
+        for name in listed["names"] or ():
+            if name.startswith(f"{OF_FILES}:") and name != kept:
+                # One that a container is made of stays until the next time.
+                subprocess.run([*BUILDAH, "rmi", name], capture_output=True)
+
+
+def _build(command: list[str], arguments: Mapping[str, str], *, tags: list[str]) -> None:
+    said = [f"--build-arg={key}={value}" for key, value in arguments.items()]
+    base_image.say([*command, *said, *(f"--tag={tag}" for tag in tags), str(ROOT)])
+
+
+def _digest(arguments: Mapping[str, str]) -> str:
+    """Return what is the same as long as nothing is that goes into the image."""
+    digest = hashlib.sha256(repr(sorted(arguments.items())).encode())
+    for path in _list_inputs():
+        digest.update(f"{path.relative_to(ROOT)} {path.stat().st_mode:o}\n".encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _list_inputs() -> list[Path]:
+    """Return the files that .dockerignore lets in; more of them would only be built for nothing."""
+    ignore = ROOT / ".dockerignore"
+    let_in = [line[1:] for line in ignore.read_text().splitlines() if line.startswith("!")]
+    found = [ROOT / "Dockerfile", ignore]
+    for name in let_in:
+        path = ROOT / name
+        found += path.rglob("*") if path.is_dir() else [path]
+    return sorted(path for path in found if path.is_file() and "__pycache__" not in path.parts)
 
 
 def _find_engine() -> str:
@@ -109,18 +160,6 @@ def _pip_secret() -> list[str]:
         if path.is_file():
             return [f"--secret=id=pip,src={path}"]
     return []
-
-
-def _megabytes(engine: str, name: str) -> int:
-    if engine == "buildah":
-        listed = subprocess.run(
-            [*BUILDAH, "images", "--json", name], capture_output=True, text=True, check=True
-        )
-        return _as_megabytes(str(json.loads(listed.stdout)[0]["size"]))
-    asked = [engine, "image", "inspect", "--format={{.Size}}", name]
-    return (
-        int(subprocess.run(asked, capture_output=True, text=True, check=True).stdout) // 1_000_000
-    )
 
 
 def _as_megabytes(text: str) -> int:

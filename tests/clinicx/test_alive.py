@@ -12,10 +12,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import redis
-from django.conf import settings
+from django.conf import settings as django_settings
+from kombu.asynchronous.timer import Timer
 
 from clinicx import alive, probe
 from clinicx.local import ports
@@ -118,7 +121,7 @@ def start(django_db_setup: None, broker: Redis, tmp_path: Path) -> Iterator[Star
             "DATABASE_URL": servers.database_url(servers.database_name(), "app"),
             "REDIS_URL": broker.url,
             # Of the messages' signatures: the tests queue some.
-            "SECRET_KEY": settings.SECRET_KEY,
+            "SECRET_KEY": django_settings.SECRET_KEY,
             "PATH": os.environ["PATH"],
             "ALIVE_FILE": str(file),
             "WORKER_CONCURRENCY": "1",
@@ -243,6 +246,28 @@ class TestHeart:
         assert not is_touched()
         heart.wait()
         assert is_touched()
+
+
+class TestPulse:
+    def test_says_when_it_waits_for_redis(self, settings: Any, tmp_path: Path):
+        """Else the file would grow old a minute after Redis went away."""
+        settings.CLINICX_ALIVE_FILE = tmp_path / "alive"
+        consumer = SimpleNamespace(timer=Timer(), steps=[])
+        pulse = alive.Pulse(consumer)
+        assert pulse._heart._turned_at is None
+
+        pulse.start(consumer)
+        assert pulse._heart._turned_at is not None
+        assert len(consumer.timer.schedule.queue) == 1
+
+        pulse.stop(consumer)
+        assert pulse._heart._turned_at is None
+        assert [entry.cancelled for *_, entry in consumer.timer.queue if entry] == [True]
+
+    def test_is_only_where_a_file_is_named(self, settings: Any):
+        settings.CLINICX_ALIVE_FILE = None
+
+        assert not alive.Pulse(SimpleNamespace(timer=Timer(), steps=[])).enabled
 
 
 class TestProbe:
