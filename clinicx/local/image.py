@@ -80,12 +80,14 @@ def _build_in_chroot(name: str, base: str | None) -> int:
 
 
 def _remove_others(kept: str) -> None:
-    """Remove what was built of other files: each is whole, and nobody asks for it by its name."""
+    """Remove what was built of other files: each is whole, and nobody asks for it any more."""
     for listed in json.loads(base_image.say([*BUILDAH, "images", "--json"])):
         for name in listed["names"] or ():
             if name.startswith(f"{OF_FILES}:") and name != kept:
                 # One that a container is made of stays until the next time.
                 subprocess.run([*BUILDAH, "rmi", name], capture_output=True)
+    # Those that lost their name to a newer one.
+    subprocess.run([*BUILDAH, "rmi", "--prune"], capture_output=True)
 
 
 def _build(command: list[str], arguments: Mapping[str, str], *, tags: list[str]) -> None:
