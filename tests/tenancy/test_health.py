@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from datetime import timedelta
 from typing import Any
 
 import psycopg
@@ -20,6 +21,7 @@ from django.test import AsyncClient, Client
 
 from clinicx.local import ports
 from tenancy import context
+from tenancy.backend import server
 from tenancy.health import draining
 from tenancy.health import monitor as monitors
 from tenancy.health.monitor import Monitor
@@ -34,7 +36,8 @@ PROMPT_SECONDS = 1.5
 def address(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """The application's address as new connections read it."""
     entry: dict[str, Any] = connections.settings["default"]
-    monkeypatch.setitem(entry, "PORT", entry["PORT"])
+    for name in ("PORT", "OPTIONS", "CONN_MAX_AGE"):
+        monkeypatch.setitem(entry, name, entry[name])
     return entry
 
 
@@ -274,11 +277,37 @@ class TestWithoutPostgresql:
         assert (status, told["state"]) == (200, "up")
 
 
+class TestFullPool:
+    def test_takes_no_pod_out_of_service(self, probe: Client, address: dict[str, Any]) -> None:
+        """All connections of the process are at work: that says nothing of PostgreSQL."""
+        address["CONN_MAX_AGE"] = 0
+        address["OPTIONS"] = {
+            **address["OPTIONS"],
+            "pool": {"min_size": 1, "max_size": 1, "timeout": 0.5},
+        }
+        working = connections.create_connection("default")
+        working.ensure_connection()
+        try:
+            assert ready(probe)[1]["state"] == "up"
+        finally:
+            working.close()
+            working.close_pool()
+
+
 class TestFullPooler:
+    @pytest.mark.parametrize("patience", [None, timedelta(seconds=0.3)])
     def test_takes_no_pod_out_of_service(
-        self, through_pgbouncer: PgBouncer, probe: Client, monitor: Monitor
+        self,
+        through_pgbouncer: PgBouncer,
+        probe: Client,
+        monitor: Monitor,
+        settings: Any,
+        monkeypatch: pytest.MonkeyPatch,
+        patience: timedelta | None,
     ) -> None:
-        """Others hold all its connections to the server."""
+        """Others hold all its connections to the server; it still lets everybody in."""
+        settings.TENANCY_DATABASE_PATIENCE = patience
+        monkeypatch.setattr(server, "_servers", {})
         assert ready(probe)[0] == 200
         held = [connection.copy() for _ in range(through_pgbouncer.pool_size)]
         with context.override(context.PLATFORM):
