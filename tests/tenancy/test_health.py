@@ -265,6 +265,16 @@ class TestWithoutPostgresql:
             assert ready(probe)[0] == 503
         assert monitor.database.wait(10)
 
+    def test_says_nothing_of_schemas_that_was_known_before(
+        self, probe: Client, monitor: Monitor, address: dict[str, Any]
+    ) -> None:
+        assert states(ready(probe)[1])["tenant_schemas"] == "up"
+
+        address["PORT"] = ports.pick(preferred=0)
+        monitor.database._answered_at = float("-inf")
+
+        assert states(ready(probe)[1])["tenant_schemas"] == "unknown"
+
     def test_is_ready_again_by_itself(self, probe: Client, monitor: Monitor, address: Any) -> None:
         port = address["PORT"]
         address["PORT"] = ports.pick(preferred=0)
