@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from contextlib import ExitStack
 from http import HTTPStatus
+from statistics import median
 
 import pytest
 
@@ -30,6 +31,7 @@ from tests.fixtures.pgbouncer import PgBouncer, running
 
 PROMISED_SECONDS = 1.0
 MARGIN_SECONDS = 0.5
+AT_ONCE_SECONDS = 0.2
 
 OK, AWAY = HTTPStatus.OK, HTTPStatus.SERVICE_UNAVAILABLE
 # When requests wait for a moment, or all come at once again, one clinic has too many in flight.
@@ -46,6 +48,9 @@ def check(outage: Outage) -> None:
     answered_before = [each for each in outage.traffic.answers if each.answered_at < begin]
     assert {each.status for each in answered_before} - {TOO_MANY} == {OK}
     assert statuses(outage, begin + PROMISED_SECONDS, end - 0.5) == {AWAY}
+    # Who comes when it is known waits for nothing, whoever found it out.
+    amid = outage.traffic.between(begin + PROMISED_SECONDS, end - 0.5)
+    assert median(each.seconds for each in amid) < AT_ONCE_SECONDS
     assert statuses(outage, end + RECOVERY_SECONDS, math.inf) <= {OK}
     assert {each.status for each in outage.traffic.probes} == {OK}
     assert list_open_transactions() == []
