@@ -102,6 +102,20 @@ class TestSeats:
 
         assert len(named - {OTHER}) <= 16
 
+    def test_are_not_given_twice_by_processes_that_see_late(self, tmp_path: Path) -> None:
+        """
+        Each looked before any seat was taken: who has one is asked again when one is given.
+        """
+        workers = [Seats(8, tmp_path / "seats") for _ in range(20)]
+        for worker in workers:
+            worker._looked_at = time.monotonic()
+
+        first = {worker.name_of(f"first-{n}") for n, worker in enumerate(workers)}
+        busy = {worker.name_of(f"busy-{n % 20}") for n, worker in enumerate(workers * 100)}
+
+        assert len(first - {OTHER}) == 6
+        assert len((first | busy) - {OTHER}) == 8
+
 
 class TestSeries:
     def test_have_a_bound(self, monkeypatch: pytest.MonkeyPatch) -> None:
