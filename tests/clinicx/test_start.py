@@ -93,6 +93,8 @@ class TestPodWithoutPostgresql:
         pod.wait_until(lambda: pod.answers("elm.clinicx.example"))
         before = {host: pod.ask(host) for host in ("elm.clinicx.example", "nobody.example")}
         is_live = pod.is_live()
+        # What Django answers without a database, and does not while it was not asked.
+        redirect = pod.ask("elm.clinicx.example", scheme="http")
 
         pooler.start()
         came_back_at = time.monotonic()
@@ -101,6 +103,8 @@ class TestPodWithoutPostgresql:
 
         assert before == {"elm.clinicx.example": 503, "nobody.example": 503}
         assert is_live
+        assert redirect == 503
+        assert pod.ask("elm.clinicx.example", scheme="http") == 301
         assert time.monotonic() - came_back_at < 10
 
     def test_ends_when_it_turns_out_not_to_be_safe(
