@@ -11,6 +11,7 @@ from typing import Any
 
 import celery
 from celery import current_app, signals
+from celery.app.routes import prepare
 from django.core import checks
 from django.db import connections
 from django.utils.module_loading import import_string
@@ -31,11 +32,11 @@ OWNERS_QUEUE = "tenancy-owner"
 DEFAULTS = {
     "worker_consumer": "tenancy.tasks.worker:Consumer",
     "beat_scheduler": "tenancy.tasks.beat:Scheduler",
-    # For whoever calls them by name alone; a queue on the task itself Celery 6 no longer knows.
-    "task_routes": {
-        name: {"queue": OWNERS_QUEUE}
-        for name in (CARRY_OUT, FILL_POOL, RECONCILE, MEASURE_FLEET, MEASURE_SIZES)
-    },
+}
+# For whoever calls them by name alone; a queue on the task itself Celery 6 no longer knows.
+ROUTES = {
+    name: {"queue": OWNERS_QUEUE}
+    for name in (CARRY_OUT, FILL_POOL, RECONCILE, MEASURE_FLEET, MEASURE_SIZES)
 }
 
 # A worker needs the owner's address as little as a process that serves pages; one that has
@@ -51,10 +52,17 @@ class Celery(celery.Celery):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
+        # These go before what the project sets, so nothing may be in them that is its to choose.
         self.add_defaults(lambda: DEFAULTS)
+        self.on_after_configure.connect(_add_routes)
         self.task(name=FAN_OUT, bind=True, shared=False, ignore_result=True)(_fan_out)
         for name, function in OWNERS_TASKS.items():
             self.task(name=name, shared=False, ignore_result=True)(function)
+
+
+def _add_routes(sender: Celery, **kwargs: Any) -> None:
+    """Route what the project's own routes say nothing of: the first that knows a name decides."""
+    sender.conf.task_routes = [*prepare(sender.conf.task_routes), ROUTES]
 
 
 def _fan_out(self: Any, /, **what: Any) -> None:

@@ -11,7 +11,7 @@ from celery import Task
 from django.core.checks import CheckMessage
 
 from tenancy.checks import tasks
-from tenancy.tasks.app import Celery
+from tenancy.tasks.app import FILL_POOL, OWNERS_QUEUE, RECONCILE, Celery
 
 
 @pytest.fixture
@@ -130,3 +130,21 @@ class TestTasks:
 
         assert message.id == "tenancy.E034"
         assert "tenancy.tasks.results:RedisBackend" in (message.hint or "")
+
+
+class TestRoutes:
+    """Of the application's tasks, which a project may give queues of their own."""
+
+    def queue_of(self, app: Celery, name: str) -> str:
+        return str(app.amqp.router.route({}, name)["queue"].name)
+
+    def test_lead_what_needs_the_owner_to_its_queue(self, app: Celery):
+        assert self.queue_of(app, FILL_POOL) == OWNERS_QUEUE
+        assert self.queue_of(app, "theirs") == "celery"
+
+    def test_of_the_project_are_asked_first(self, app: Celery):
+        app.config_from_object({"task_routes": {"theirs": "slow", FILL_POOL: "builders"}})
+
+        assert self.queue_of(app, "theirs") == "slow"
+        assert self.queue_of(app, FILL_POOL) == "builders"
+        assert self.queue_of(app, RECONCILE) == OWNERS_QUEUE
