@@ -192,7 +192,7 @@ CLINICX_ALIVE_FILE: Path | None = None
 # For how long tasks may go on after SIGTERM; None for as long as they take.
 CLINICX_SHUTDOWN_SECONDS: int | None = None
 # The schedule is crontab's text and not Celery's object: to import Celery takes 12 MB of each
-# process, also of those that serve pages.
+# process, also of a command that queues nothing.
 CELERY_BEAT_SCHEDULE: dict[str, Any] = {
     f"clear-expired-sessions-{tenants}": {
         "task": "apps.accounts.tasks.clear_expired_sessions",
