@@ -111,8 +111,14 @@ def collect(directory: Path) -> bytes:
 
     with _lock:
         _archive_gone(directory)
+        files = [str(file) for file in _list_files(directory) if _is_written(file)]
+
+        class Written(MultiProcessCollector):
+            def collect(self) -> Any:
+                return self.merge(files, accumulate=True)  # type: ignore[no-untyped-call]
+
         registry = CollectorRegistry()
-        MultiProcessCollector(registry, str(directory))  # type: ignore[no-untyped-call]
+        Written(registry, str(directory))  # type: ignore[no-untyped-call]
         return bytes(generate_latest(registry))
 
 
@@ -136,7 +142,7 @@ def _archive(directory: Path, is_gone: Callable[[int], bool]) -> None:
     files = [file for file in _list_files(directory) if is_gone(_owner_of(file))]
     for file in files:
         kind = file.name.rpartition("_")[0]
-        if kind in KEPT:
+        if kind in KEPT and _is_written(file):
             _add(file, directory / f"{kind}_{ARCHIVE}.db")
         file.unlink(missing_ok=True)
 
@@ -155,6 +161,14 @@ def _add(file: Path, archive: Path) -> None:
 
 def _list_files(directory: Path) -> list[Path]:
     return [file for file in directory.glob("*.db") if FILE.fullmatch(file.name)]
+
+
+def _is_written(file: Path) -> bool:
+    """Tell whether a file has what prometheus_client reads first; a new one is empty."""
+    try:
+        return file.stat().st_size > 0
+    except FileNotFoundError:
+        return False
 
 
 def _owner_of(file: Path) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +15,7 @@ from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from clinicx.local import ports
-from tenancy.metrics import names
+from tenancy.metrics import exposition, names
 from tenancy.models import Organization
 from tests.fixtures.pods import Pod
 
@@ -145,6 +146,17 @@ class TestNumbers:
         # Of two workers, and of one that ends: a file for counters, one for histograms, two
         # for gauges; and two for all that are gone.
         assert measured.count_files() <= 3 * 4 + 2
+
+    def test_are_read_while_a_process_makes_its_files(self, tmp_path: Path) -> None:
+        """
+        For a moment after it was made a file is empty, and prometheus_client stumbles over it.
+        """
+        gone = subprocess.Popen(["true"])
+        gone.wait()
+        for process in (os.getpid(), gone.pid):
+            (tmp_path / f"counter_{process}.db").touch()
+
+        assert exposition.collect(tmp_path) == b""
 
     def test_say_what_is_so_now(self, measured: Measured) -> None:
         """

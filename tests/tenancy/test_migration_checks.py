@@ -22,7 +22,7 @@ from django.db.migrations.exceptions import NodeNotFoundError
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.state import ProjectState
 
-from clinicx import gunicorn
+from clinicx import opening
 from tenancy import context
 from tenancy.checks.migrations import RULES, check, types
 from tenancy.models import Organization
@@ -818,7 +818,7 @@ class TestRegistered:
     ) -> None:
         write(migration('migrations.RemoveField("bed", "phone")'))
 
-        assert "tenancy.E070" not in [fault.id for fault in gunicorn._list_faults()]
+        assert "tenancy.E070" not in [fault.id for fault in opening._list_faults()]
 
     def test_loads_the_migrations_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
         loaded: list[object] = []

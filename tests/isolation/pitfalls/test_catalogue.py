@@ -4,6 +4,7 @@ Pitfalls 34 to 36: what a pooler, a function and a foreign key look up under som
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,8 +35,9 @@ class Test34AuthQuery:
         configurations = [*manifests, fixture.CONFIGURATION]
 
         assert len(configurations) > 1
-        assert [each for each in configurations if "auth_query" in each] == []
-        assert [each for each in configurations if "auth_user" in each] == []
+        for setting in ("auth_query", "auth_user"):
+            given = re.compile(rf"^\s*{setting}\s*=", re.MULTILINE)
+            assert [each for each in configurations if given.search(each)] == []
 
     @pytest.mark.parametrize("parameter", ["search_path", "role"])
     def test_would_find_no_path_that_a_client_sent(
