@@ -18,6 +18,7 @@ import psycopg
 import pytest
 
 from clinicx.local import account, ports, postgres, processes
+from clinicx.settings import pool
 from tenancy.models import Organization
 from tenancy.testing import TenantClient
 from tests.faults.traffic import Outage, Traffic, Visitor
@@ -136,6 +137,8 @@ def scenario(
     ) -> Outage:
         pod = start({"TENANT_IN_FLIGHT": "0", **variables})
         pod.wait_until(lambda: pod.answers(visitors[0].host))
+        # The second is forked while the first answers already.
+        pod.wait_until(lambda: len(list_workers(pod)) == pool.workers())
         traffic = Traffic(pod.port, visitors)
         workers = list_workers(pod)
         traffic.warm_up()

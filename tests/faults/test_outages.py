@@ -15,6 +15,7 @@ from statistics import median
 
 import pytest
 
+from clinicx.settings import pool
 from tenancy.models import Organization
 from tests.faults import hole
 from tests.faults.conftest import (
@@ -124,7 +125,8 @@ def test_one_clinic_holds_every_session_of_the_pooler(
     assert set(outage.statuses) == {OK, AWAY, TOO_MANY}
     assert all(each.retry_after for each in outage.refused)
     ours = [each for each in outage.traffic.answers if each.host.startswith("elm.")]
-    assert max(each.seconds for each in ours) < 1 + PROMISED_SECONDS + MARGIN_SECONDS
+    # Nobody waits as long as the pool would, which is for one that is busy and not in the way.
+    assert max(each.seconds for each in ours) < pool.TIMEOUT_SECONDS / 4
     assert outage.recovery < RECOVERY_SECONDS
     assert {each.status for each in outage.traffic.probes} == {OK}
     assert list_open_transactions() == []
