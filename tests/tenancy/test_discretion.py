@@ -10,6 +10,7 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, connection
 
+from clinicx.local import ports
 from tenancy import discretion
 from tenancy.errors import NoActiveTenant
 from tenancy.models import Organization
@@ -61,7 +62,8 @@ class TestDescribe:
 
     def test_says_why_no_connection_was_made(self) -> None:
         elsewhere = connection.copy()
-        elsewhere.settings_dict.update(HOST="127.0.0.1", PORT="1")
+        # At a port that no other test has found closed: that would be told without asking again.
+        elsewhere.settings_dict.update(HOST="127.0.0.1", PORT=str(ports.pick(preferred=0)))
 
         told = discretion.describe(raised(elsewhere.connect))
 
