@@ -16,9 +16,12 @@ from urllib.parse import urlsplit
 import psutil
 import psycopg
 import pytest
+from django.contrib.sessions.models import Session
 
+from apps.accounts.models import User
 from clinicx.local import account, ports, postgres, processes
 from clinicx.settings import pool
+from tenancy import context
 from tenancy.models import Organization
 from tenancy.testing import TenantClient
 from tests.faults.traffic import Outage, Traffic, Visitor
@@ -40,7 +43,7 @@ POOLER = {"query_wait_timeout": "5", "server_lifetime": "300", "idle_transaction
 @pytest.fixture
 def visitors(
     committed: None, settings: Any, elm: Organization, oak: Organization, sign_in: Any
-) -> list[Visitor]:
+) -> Iterator[list[Visitor]]:
     """Doctors who are signed in, with sessions as the pod's key signs them."""
     settings.SECRET_KEY = COMPLETE["SECRET_KEY"]
     found = []
@@ -50,7 +53,11 @@ def visitors(
             sign_in(client, "doctor")
             session = client.cookies["sessionid"].value
             found.append(Visitor(f"{clinic.slug}.{COMPLETE['BASE_DOMAIN']}", session))
-    return found
+    yield found
+    for clinic in (elm, oak):
+        with context.override(clinic.as_active()):
+            Session.objects.all().delete()
+            User.objects.filter(username="doctor").delete()
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from threading import Thread
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from asgiref.sync import sync_to_async
 from django.contrib.auth.models import Group
+from django.contrib.sessions.models import Session
 from django.db import OperationalError, close_old_connections, connection, connections
 from django.http import HttpRequest, HttpResponse
 from django.test import RequestFactory
@@ -29,9 +30,14 @@ __all__ = ["default_with"]
 
 
 @pytest.fixture(autouse=True)
-def _views(settings: Any, committed: None) -> None:
+def _views(settings: Any, committed: None, elm: Organization) -> Iterator[None]:
     settings.ROOT_URLCONF = outage_views.__name__
     settings.PUBLIC_SCHEMA_URLCONF = outage_views.__name__
+    yield
+    # Connections that were ended are for nobody's next test.
+    connections.close_all()
+    with context.override(elm.as_active()):
+        Session.objects.all().delete()
 
 
 class Browser(TenantClient):
