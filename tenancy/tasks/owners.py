@@ -24,16 +24,24 @@ def queue_provisioning(organization: Any) -> bool:
     """
     Have an organization that was requested brought into service, once that is committed.
 
-    Return whether anybody is told: not in a project without Celery, where
-    `manage.py reconcile_tenants` does it.
+    Return whether anybody is told: not in a project without Celery, nor while the broker is
+    away. `manage.py reconcile_tenants` does it then.
     """
     if not settings.CELERY_APP:
         return False
-    from tenancy.tasks.app import CARRY_OUT, OWNERS_QUEUE  # Celery takes 12 MB: not before
+    # Celery takes 12 MB: not before
+    from kombu.exceptions import OperationalError
+
+    from tenancy.tasks.app import CARRY_OUT, OWNERS_QUEUE
+    from tenancy.tasks.publishing import NOT_QUEUED
 
     app = import_string(settings.CELERY_APP)
-    with context.override(context.PLATFORM, in_transaction=True):
-        app.send_task(CARRY_OUT, [str(organization.pk)], queue=OWNERS_QUEUE)
+    try:
+        with context.override(context.PLATFORM, in_transaction=True):
+            app.send_task(CARRY_OUT, [str(organization.pk)], queue=OWNERS_QUEUE)
+    except OperationalError:
+        logger.exception(NOT_QUEUED)
+        return False
     return True
 
 

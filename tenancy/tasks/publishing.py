@@ -8,6 +8,7 @@ is active, and leaves when every open transaction is committed.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -17,10 +18,18 @@ from typing import Any
 from celery.app import amqp
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
+from kombu.exceptions import OperationalError
 from kombu.serialization import dumps
 
 from tenancy import logs
 from tenancy.tasks import seal
+from tenancy.tasks.app import CARRY_OUT
+
+logger = logging.getLogger(__name__)
+
+NOT_QUEUED = (
+    "The broker is away and an organization waits to be made: type 'manage.py reconcile_tenants'"
+)
 
 # Celery puts this into headers, events and the lines of its log, in the arguments' place.
 HIDDEN = "(hidden)"
@@ -100,8 +109,14 @@ class _Signing:
 
     def _deliver_later(self, data: bytes, **options: Any) -> None:
         # The producer of now is back in its pool by then.
-        with self._amqp.app.producer_or_acquire() as producer:
-            self._amqp.deliver(producer, data, **options)
+        try:
+            with self._amqp.app.producer_or_acquire() as producer:
+                self._amqp.deliver(producer, data, **options)
+        except OperationalError:
+            # What was asked for is committed, and is found again: no reason to fail a request.
+            if options["headers"]["task"] != CARRY_OUT:
+                raise
+            logger.exception(NOT_QUEUED)
 
 
 def _request() -> dict[str, str]:

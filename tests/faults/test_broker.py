@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from django.db import transaction
 from kombu.exceptions import OperationalError
 
 from clinicx.celery import app
 from tenancy import context
+from tenancy.models import Organization
+from tenancy.tasks import owners
 from tests.fixtures.own_redis import OwnRedis
 
 # Three answers that do not come, of three seconds each, and time for a busy machine.
@@ -38,3 +42,22 @@ def test_is_an_error_in_seconds(how: str, broker: OwnRedis) -> None:
         app.send_task("tenancy.fill_pool")
 
     assert time.monotonic() - began < AT_MOST_SECONDS
+
+
+class TestClinicThatIsAskedFor:
+    """Its row is committed, so that reconciliation finds it: nobody is shown an error."""
+
+    def test_in_a_transaction(self, broker: OwnRedis, committed: None, caplog: Any) -> None:
+        broker.kill()
+
+        with context.override(context.PLATFORM), transaction.atomic():
+            assert owners.queue_provisioning(Organization(slug="birch"))
+
+        assert "reconcile_tenants" in caplog.text
+
+    def test_outside_of_one(self, broker: OwnRedis, committed: None, caplog: Any) -> None:
+        broker.kill()
+
+        assert not owners.queue_provisioning(Organization(slug="birch"))
+
+        assert "reconcile_tenants" in caplog.text
