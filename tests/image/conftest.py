@@ -7,10 +7,12 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from django.conf import settings
 
@@ -135,5 +137,9 @@ def start(
 
     yield start
     for process in started:
-        process.kill()  # unshare takes the container with it
-        process.wait()
+        # The first of the container's processes, which takes all others with it. unshare would
+        # not: what it asked the kernel for is forgotten when its child becomes another user.
+        with suppress(psutil.NoSuchProcess):
+            for child in psutil.Process(process.pid).children():
+                child.kill()
+        process.wait(timeout=30)
