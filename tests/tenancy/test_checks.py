@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import psycopg
 import pytest
 from django.core.checks import CheckMessage
 from django.db import connection, connections, models
@@ -223,12 +224,14 @@ class TestServer:
     ) -> None:
         app = roles.name(connections["ddl"].settings_dict["NAME"], "app")
 
-        with executed(
-            f"ALTER ROLE {app} SET {name} TO 0",
-            undone_by=f"ALTER ROLE {app} SET {name} TO '{roles.APP_TIMEOUTS[name]}'",
-        ):
-            connection.close()
-            (message,) = ask_servers(None, databases=["default"])
+        # From PostgreSQL 16 on the owner may not change the application's login.
+        with psycopg.connect(os.environ["DATABASE_SUPERUSER_URL"], autocommit=True) as superuser:
+            superuser.execute(f"ALTER ROLE {app} SET {name} TO 0")
+            try:
+                connection.close()
+                (message,) = ask_servers(None, databases=["default"])
+            finally:
+                superuser.execute(f"ALTER ROLE {app} SET {name} TO '{roles.APP_TIMEOUTS[name]}'")
         connection.close()
 
         assert message.id == "tenancy.E080"
